@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+# One place for the language, the warnings and the sanitizers of every room.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+set(BCAI_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
+option(BCAI_FUZZ "Build the *_fuzz.cc targets (needs clang)" OFF)
+option(BCAI_TESTS "Build the *_test.cc files" ON)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+find_program(LLD ld.lld)
+if(LLD)
+  add_link_options(-fuse-ld=lld)
+endif()
+
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports these inside its own std::string and std::variant (GCC bugs 105329, 105562).
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized)
+endif()
+set(CMAKE_CXX_FLAGS_DEBUG "-g1 -O0")
+set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")
+
+if(BCAI_SANITIZE)
+  # -O1: the sanitizers' checks at -O0 make the tests several times slower.
+  add_compile_options(-fsanitize=${BCAI_SANITIZE} -fno-omit-frame-pointer -O1)
+  add_compile_options(-fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${BCAI_SANITIZE})
+endif()
+if(BCAI_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// The node agent: detects the machine, proves the sandbox, registers, takes leases, runs them,
+// reports. Everything it owes the coordinator lies on its disk until it is acknowledged, so that an
+// outage of either costs nothing.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "protocol/node.h"
+#include "sandbox/sandbox.h"
+
+namespace bcai::node {
+
+// production.yaml, docs/node.md. Each field has a default but `coordinator` and `key`.
+struct NodeConfig {
+  std::string name;                       // default: the host's name
+  std::string coordinator;                // endpoint
+  std::string key;                        // API key of role node
+  std::string ca_file;
+  std::filesystem::path data_directory;   // identity, spool, sandbox state
+  std::string python = "/usr/bin/python3";
+  int slots = 0;                          // 0: one for each core offered
+  double cpu_cores = 0;                   // offered to jobs; 0: all
+  int64_t memory_bytes = 0;               // 0: 80 % of what is there
+  int64_t disk_bytes = 0;                 // 0: half of what is free
+  bool strangers = false;                 // take jobs of others than the operator
+  std::map<std::string, std::string> labels;
+};
+
+// The hardware and system as found. GPUs through libnvidia-ml, loaded at run time; a machine without
+// one is normal.
+Capabilities detect_machine();
+
+class Node {
+ public:
+  // Sweeps, self-tests and registers; blocks for some seconds the first time. When the coordinator
+  // cannot be reached it keeps trying in the background. kFailedPrecondition: `strangers` is asked
+  // for and a limit cannot be enforced; the message names it.
+  static Result<std::unique_ptr<Node>> start(NodeConfig config);
+  ~Node();
+
+  // Ends leases under way as node failures and stops. Thread-safe.
+  void stop();
+
+  struct Status {
+    bool connected = false;
+    std::string node_id;
+    int running = 0;
+    Capabilities capabilities;
+    std::map<std::string, double> metrics;   // also in <data_directory>/status.json each second
+  };
+  Status status() const;
+
+  struct Impl;
+
+ private:
+  explicit Node(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace bcai::node

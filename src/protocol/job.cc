@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/job.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace bcai {
+namespace {
+
+constexpr int64_t kCodeBytesMax = int64_t{1} << 20;
+constexpr int64_t kMemoryBytesMin = 16'000'000;
+constexpr int64_t kBytesMax = 100'000'000'000'000;
+
+bool is_utf8(std::string_view text) {
+  size_t i = 0;
+  while (i < text.size()) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    const size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3
+                          : lead >> 3 == 30 ? 4 : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
+    for (size_t k = 1; k < length; ++k) {
+      const auto next = static_cast<unsigned char>(text[i + k]);
+      if (next >> 6 != 2) return false;
+      point = point << 6 | (next & 63U);
+    }
+    constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < kSmallest[length] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) {
+      return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
+bool is_relative_path(std::string_view path) {
+  if (path.empty() || path.size() > 255 || path.front() == '/' || path.back() == '/') return false;
+  size_t start = 0;
+  while (start <= path.size()) {
+    const size_t end = std::min(path.find('/', start), path.size());
+    const std::string_view part = path.substr(start, end - start);
+    if (part.empty() || part == "." || part == "..") return false;
+    start = end + 1;
+  }
+  return std::all_of(path.begin(), path.end(),
+                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; });
+}
+
+bool is_environment_name(std::string_view name) {
+  const auto word = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+  };
+  return !name.empty() && word(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
+    return word(c) || (c >= '0' && c <= '9');
+  });
+}
+
+void read_hardware(Decoder& in, Hardware& hardware) {
+  double cores = static_cast<double>(hardware.cpu_millicores) / 1000;
+  in.read("cpu_cores", cores, {.min = 0.1, .max = 1024});
+  hardware.cpu_millicores = std::llround(cores * 1000);
+  in.read_bytes("memory", hardware.memory_bytes, {kMemoryBytesMin, kBytesMax});
+  in.read_bytes("disk", hardware.disk_bytes, {0, kBytesMax});
+  in.read("gpu_count", hardware.gpu_count, {.min = 0, .max = 64});
+  in.read_bytes("gpu_memory", hardware.gpu_memory_bytes, {0, kBytesMax});
+  in.read("gpu_model", hardware.gpu_model, {.bytes_max = 64});
+  in.refuse_unknown();
+  if (hardware.gpu_count == 0 && (hardware.gpu_memory_bytes > 0 || !hardware.gpu_model.empty())) {
+    if (in.peek("gpu_count") == nullptr) {
+      hardware.gpu_count = 1;
+    } else {
+      in.add("gpu_count", "is 0, but gpu_memory or gpu_model asks for a GPU");
+    }
+  }
+}
+
+void read_files(Decoder& in, std::vector<InputFile>& files) {
+  const json::value* list = in.take("files");
+  if (list == nullptr) return;
+  if (!list->is_array() || list->get_array().size() > 1000) {
+    in.add("files", "expected an array of at most 1000 files");
+    return;
+  }
+  for (const json::value& element : list->get_array()) {
+    Decoder file(element, fmt::format("{}/{}", in.pointer_to("files"), files.size()),
+                 in.findings());
+    InputFile read;
+    std::string sha256;
+    file.require("path", read.path);
+    file.require("sha256", sha256);
+    file.require("bytes", read.bytes, IntRange{0, kBytesMax});
+    file.refuse_unknown();
+    if (!read.path.empty() && !is_relative_path(read.path)) {
+      file.add("path", "expected a relative path of at most 255 bytes without '.' or '..' parts");
+    }
+    if (Result<Sha256> digest = Sha256::parse(sha256); digest) {
+      read.sha256 = *digest;
+    } else if (!sha256.empty()) {
+      file.add("sha256", digest.error().message);
+    }
+    files.push_back(std::move(read));
+  }
+}
+
+json::array strings(const std::vector<std::string>& texts) {
+  json::array array;
+  for (const std::string& text : texts) array.emplace_back(text);
+  return array;
+}
+
+}  // namespace
+
+JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings) {
+  JobSpec spec;
+  Decoder in(value, "", findings);
+  in.take("id");
+  in.read("name", spec.name, {.bytes_max = 128});
+  in.require("code", spec.code, TextLimit{1, kCodeBytesMax});
+  in.read("filename", spec.filename, {.bytes_min = 1, .bytes_max = 255});
+  in.read("arguments", spec.arguments, 256);
+  read_files(in, spec.files);
+  in.read("environment", spec.environment, 64);
+  in.read("requirements", spec.requirements, 64, {.bytes_min = 1, .bytes_max = 256});
+  if (const json::value* hardware = in.take("hardware"); hardware != nullptr) {
+    Decoder members(*hardware, in.pointer_to("hardware"), findings);
+    if (hardware->is_object()) read_hardware(members, spec.hardware);
+  }
+  in.read("timeout", spec.timeout_s, {1, 604800});
+  in.read("cpu_seconds_max", spec.cpu_seconds_max, {0, 100'000'000});
+  in.read("queue_timeout", spec.queue_timeout_s, {1, 2'592'000});
+  in.read("processes_max", spec.processes_max, {1, 32768});
+  in.read_bytes("output_bytes_max", spec.output_bytes_max, {0, 1'000'000'000});
+  in.read("max_retries", spec.max_retries, {0, 100});
+  in.read_word("import_policy", spec.import_policy, {"standard", "off"});
+  in.read("allowed_imports", spec.allowed_imports, 256, {.bytes_min = 1, .bytes_max = 128});
+  in.refuse_unknown();
+
+  if (!is_utf8(spec.code)) in.add("code", "is not valid UTF-8");
+  if (spec.code.find('\0') != std::string::npos) in.add("code", "contains a NUL character");
+  if (!is_relative_path(spec.filename)) in.add("filename", "expected a relative path");
+  for (const auto& [name, text] : spec.environment) {
+    if (!is_environment_name(name) || text.find('\0') != std::string::npos) {
+      in.add("environment", fmt::format("'{}' is not a valid variable", name.substr(0, 64)));
+    }
+  }
+  if (spec.name.empty()) {
+    const std::string base = spec.filename.substr(spec.filename.rfind('/') + 1);
+    spec.name = base == "main.py" ? "job" : base.substr(0, base.rfind('.'));
+  }
+  return spec;
+}
+
+json::value encode(const JobSpec& spec, bool with_code) {
+  json::object out;
+  out["name"] = spec.name;
+  if (with_code) out["code"] = spec.code;
+  out["filename"] = spec.filename;
+  out["arguments"] = strings(spec.arguments);
+  json::array files;
+  for (const InputFile& file : spec.files) {
+    files.push_back(json::object{
+        {"path", file.path}, {"sha256", file.sha256.text()}, {"bytes", file.bytes}});
+  }
+  out["files"] = std::move(files);
+  json::object environment;
+  for (const auto& [name, text] : spec.environment) environment[name] = text;
+  out["environment"] = std::move(environment);
+  out["requirements"] = strings(spec.requirements);
+  out["hardware"] =
+      json::object{{"cpu_cores", static_cast<double>(spec.hardware.cpu_millicores) / 1000},
+                   {"memory", spec.hardware.memory_bytes},
+                   {"disk", spec.hardware.disk_bytes},
+                   {"gpu_count", spec.hardware.gpu_count},
+                   {"gpu_memory", spec.hardware.gpu_memory_bytes},
+                   {"gpu_model", spec.hardware.gpu_model}};
+  out["timeout"] = spec.timeout_s;
+  out["cpu_seconds_max"] = spec.cpu_seconds_max;
+  out["queue_timeout"] = spec.queue_timeout_s;
+  out["processes_max"] = spec.processes_max;
+  out["output_bytes_max"] = spec.output_bytes_max;
+  out["max_retries"] = spec.max_retries;
+  out["import_policy"] = spec.import_policy;
+  out["allowed_imports"] = strings(spec.allowed_imports);
+  return out;
+}
+
+Sha256 digest(const JobSpec& spec) { return Sha256::of(to_text(encode(spec))); }
+
+}  // namespace bcai

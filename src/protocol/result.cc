@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "protocol/result.h"
+
+#include <functional>
+
+namespace bcai {
+namespace {
+
+constexpr IntRange kCount{0, INT64_MAX / 4};
+
+// Calls `read` with a decoder for each element of an array member.
+void each(Decoder& in, std::string_view key, size_t count_max,
+          const std::function<void(Decoder&)>& read) {
+  const json::value* list = in.take(key);
+  if (list == nullptr) return;
+  if (!list->is_array() || list->get_array().size() > count_max) {
+    in.add(key, fmt::format("expected an array of at most {} elements", count_max));
+    return;
+  }
+  size_t index = 0;
+  for (const json::value& element : list->get_array()) {
+    Decoder decoder(element, fmt::format("{}/{}", in.pointer_to(key), index++), in.findings());
+    read(decoder);
+  }
+}
+
+void read_usage(Decoder& in, Usage& usage) {
+  const json::value* value = in.take("usage");
+  if (value == nullptr) return;
+  Decoder member(*value, in.pointer_to("usage"), in.findings());
+  member.read("wall_ms", usage.wall_ms, kCount);
+  member.read("cpu_ms", usage.cpu_ms, kCount);
+  member.read("memory_peak_bytes", usage.memory_peak_bytes, kCount);
+  member.read("processes_peak", usage.processes_peak, kCount);
+  member.read("output_bytes", usage.output_bytes, kCount);
+  member.read("output_bytes_dropped", usage.output_bytes_dropped, kCount);
+}
+
+void read_timings(Decoder& in, Timings& timings) {
+  const json::value* value = in.take("timings");
+  if (value == nullptr) return;
+  Decoder member(*value, in.pointer_to("timings"), in.findings());
+  member.read("staging_ms", timings.staging_ms, kCount);
+  member.read("start_ms", timings.start_ms, kCount);
+  member.read("run_ms", timings.run_ms, kCount);
+  member.read("collect_ms", timings.collect_ms, kCount);
+}
+
+void read_error(Decoder& in, JobError& job_error) {
+  const json::value* value = in.take("error");
+  if (value == nullptr) return;
+  Decoder member(*value, in.pointer_to("error"), in.findings());
+  member.read("type", job_error.type, {.bytes_max = 256});
+  member.read("message", job_error.message, {.bytes_max = 16384});
+  member.read("traceback", job_error.traceback, {.bytes_max = 65536});
+  member.read("line", job_error.line, {0, INT32_MAX});
+}
+
+}  // namespace
+
+json::value encode(const ArtifactRef& artifact) {
+  return json::object{
+      {"name", artifact.name}, {"sha256", artifact.sha256.text()}, {"bytes", artifact.bytes}};
+}
+
+json::value encode(const Usage& usage) {
+  return json::object{{"wall_ms", usage.wall_ms},
+                      {"cpu_ms", usage.cpu_ms},
+                      {"memory_peak_bytes", usage.memory_peak_bytes},
+                      {"processes_peak", usage.processes_peak},
+                      {"output_bytes", usage.output_bytes},
+                      {"output_bytes_dropped", usage.output_bytes_dropped}};
+}
+
+json::value encode(const AttemptResult& result) {
+  json::array tensors;
+  for (const TensorRef& tensor : result.tensors) {
+    tensors.push_back(json::object{{"name", tensor.name},
+                                   {"dtype", tensor.dtype},
+                                   {"shape", json::value_from(tensor.shape)}});
+  }
+  json::array left_out;
+  for (const LeftOut& item : result.left_out) {
+    left_out.push_back(json::object{{"name", item.name}, {"reason", item.reason}});
+  }
+  json::array artifacts;
+  for (const ArtifactRef& artifact : result.artifacts) artifacts.push_back(encode(artifact));
+  json::object out{{"outcome", to_json(name(result.outcome))},
+                   {"exit_code", result.exit_code},
+                   {"detail", result.detail},
+                   {"outputs", result.outputs},
+                   {"tensors", std::move(tensors)},
+                   {"left_out", std::move(left_out)},
+                   {"artifacts", std::move(artifacts)},
+                   {"error", nullptr},
+                   {"usage", encode(result.usage)},
+                   {"timings", json::object{{"staging_ms", result.timings.staging_ms},
+                                            {"start_ms", result.timings.start_ms},
+                                            {"run_ms", result.timings.run_ms},
+                                            {"collect_ms", result.timings.collect_ms}}},
+                   {"log_bytes", result.log_bytes}};
+  if (!result.error.type.empty()) {
+    out["error"] = json::object{{"type", result.error.type},
+                                {"message", result.error.message},
+                                {"traceback", result.error.traceback},
+                                {"line", result.error.line}};
+  }
+  return out;
+}
+
+AttemptResult decode_attempt_result(const json::value& value, std::vector<Finding>* findings) {
+  AttemptResult result;
+  Decoder in(value, "", findings);
+  std::string outcome;
+  in.require("outcome", outcome);
+  if (Result<Outcome> parsed = parse_outcome(outcome); parsed) {
+    result.outcome = *parsed;
+  } else if (!outcome.empty()) {
+    in.add("outcome", parsed.error().message);
+  }
+  in.read("exit_code", result.exit_code, {0, 255});
+  in.read("detail", result.detail, {.bytes_max = 1024});
+  if (const json::value* outputs = in.take("outputs"); outputs != nullptr) {
+    if (outputs->is_object()) {
+      result.outputs = outputs->get_object();
+    } else {
+      in.add("outputs", "expected an object");
+    }
+  }
+  each(in, "tensors", 10'000, [&](Decoder& element) {
+    TensorRef tensor;
+    element.require("name", tensor.name);
+    element.require("dtype", tensor.dtype, TextLimit{1, 16});
+    if (const json::value* shape = element.take("shape"); shape != nullptr && shape->is_array()) {
+      for (const json::value& extent : shape->get_array()) {
+        if (!extent.is_int64() || extent.get_int64() < 0) {
+          element.add("shape", "expected whole numbers of at least 0");
+          break;
+        }
+        tensor.shape.push_back(extent.get_int64());
+      }
+    }
+    result.tensors.push_back(std::move(tensor));
+  });
+  each(in, "left_out", 10'000, [&](Decoder& element) {
+    LeftOut item;
+    element.require("name", item.name);
+    element.require("reason", item.reason);
+    result.left_out.push_back(std::move(item));
+  });
+  each(in, "artifacts", 10'000, [&](Decoder& element) {
+    ArtifactRef artifact;
+    std::string sha256;
+    element.require("name", artifact.name, TextLimit{1, 1024});
+    element.require("sha256", sha256);
+    element.require("bytes", artifact.bytes, kCount);
+    if (Result<Sha256> digest = Sha256::parse(sha256); digest) {
+      artifact.sha256 = *digest;
+    } else {
+      element.add("sha256", digest.error().message);
+    }
+    result.artifacts.push_back(std::move(artifact));
+  });
+  read_error(in, result.error);
+  read_usage(in, result.usage);
+  read_timings(in, result.timings);
+  in.read("log_bytes", result.log_bytes, kCount);
+  return result;
+}
+
+}  // namespace bcai

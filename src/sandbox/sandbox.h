@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs one untrusted Python program and says what became of it, from kernel facts alone. Knows
+// nothing of jobs, networks or money.
+//
+//   VALIDATE → ACQUIRE (slot uid, cgroup, work directory) → START (runc) → RUN →
+//   KILL ALL → VERIFY EMPTY → READ COUNTERS → COLLECT → DESTROY
+//
+// Level `standard`: runc with user, pid, mount, network, ipc, uts and cgroup namespaces, a seccomp
+// allow-list, no capabilities, a read-only root made for the purpose, cgroup limits.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/result.h"
+
+namespace bcai::sandbox {
+
+struct Limits {
+  int64_t memory_bytes_max = 2'000'000'000;  // anonymous memory, page cache and the job's files
+  int64_t disk_bytes_max = 1'000'000'000;    // of /work; /tmp and /dev/shm have as much
+  int64_t inodes_max = 100'000;
+  int64_t processes_max = 256;               // and threads
+  int64_t open_files_max = 1024;
+  int64_t cpu_millicores = 1000;             // quota
+  int64_t cpu_ms_max = 0;                    // CPU time in all; 0 is none
+  int64_t wall_ms_max = 3'600'000;
+  int64_t file_bytes_max = 0;                // of one file; 0 is disk_bytes_max
+  int64_t output_bytes_max = 10'000'000;     // kept of stdout and stderr together
+  int64_t output_bytes_kill = 640'000'000;   // written: the job is ended, "over_output"
+  int64_t artifacts_max = 64;                // files below outputs/
+  int64_t artifact_bytes_max = 1'000'000'000;  // of all of them
+  int64_t carried_bytes_max = 64'000'000;    // of tensors and arrays among the outputs
+  Millis grace{2'000};                       // SIGTERM to SIGKILL at the wall limit
+};
+
+// Put into /work before the start, owned by the job.
+struct InputFile {
+  std::string path;                    // relative; checked by the caller
+  std::filesystem::path source;        // on the host
+};
+
+struct Task {
+  std::string id;                      // [a-z0-9_]{1,64}, unique among those that run
+  std::string code;                    // Python, UTF-8
+  std::string filename = "main.py";
+  std::vector<std::string> arguments;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<InputFile> files;
+  bool imports_restricted = true;
+  std::vector<std::string> allowed_imports;
+  Limits limits;
+};
+
+enum class Outcome : uint8_t {
+  kFinished, kOutOfMemory, kTimedOut, kOverCpu, kOverOutput, kOverProcesses, kCancelled,
+  kPolicyViolation, kNodeFailure,
+};
+std::string_view name(Outcome outcome);  // "finished", "out_of_memory", …
+
+enum class Stream : uint8_t { kStdout, kStderr };
+
+struct Usage {
+  int64_t wall_ms = 0;
+  int64_t cpu_ms = 0;
+  int64_t memory_peak_bytes = 0;
+  int64_t processes_peak = 0;
+  int64_t output_bytes = 0;
+  int64_t output_bytes_dropped = 0;
+};
+
+// A regular file that the job left below outputs/, or outputs.safetensors. Copied out of the job's
+// reach and hashed on the way.
+struct Artifact {
+  std::string name;
+  std::filesystem::path path;
+  Sha256 sha256;
+  int64_t bytes = 0;
+};
+
+struct LeftOut {
+  std::string name;
+  std::string reason;
+};
+
+struct Report {
+  Outcome outcome = Outcome::kNodeFailure;
+  int exit_code = 0;        // 128 + n when ended by signal n
+  std::string detail;       // one sentence for the user
+  Usage usage;
+  int64_t start_ms = 0;     // run() called → the runner's first sign of life
+  int64_t run_ms = 0;       // → every process gone
+  int64_t collect_ms = 0;   // → collected and destroyed
+  std::string outputs_json; // the runner's outputs.json, as the job left it: untrusted, ≤ 16 MiB
+  std::vector<Artifact> artifacts;
+  std::vector<LeftOut> left_out;  // what the collector refused, and why
+};
+
+struct Callbacks {
+  std::function<void()> on_started;  // the runner is alive
+  // In order, at most output_bytes_max in all. Any bytes.
+  std::function<void(Stream stream, std::string_view data)> on_output;
+  // One line of JSON from inside, ≤ 64 KiB, at most 100 a second: {"progress": …}, {"metric": …}.
+  // A hint for people: the job can write what it likes.
+  std::function<void(std::string_view line)> on_message;
+};
+
+// Thread-safe; may be asked before, while and after.
+class Cancellation {
+ public:
+  Cancellation();
+  ~Cancellation();
+  Cancellation(const Cancellation&) = delete;
+  Cancellation& operator=(const Cancellation&) = delete;
+  void cancel();
+  bool cancelled() const;
+  int event_fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+struct EngineOptions {
+  std::filesystem::path state_directory;   // roots, bundles; made when absent
+  std::string python = "/usr/bin/python3"; // the interpreter of the base environment
+  std::string runc = "runc";
+  int slots_max = 64;                      // uid ranges from uid_base on
+  uint32_t uid_base = 300'000;
+  std::string cgroup_parent = "bcai";      // below the hierarchies' roots or our own cgroup
+  bool seccomp = true;                     // false only in the tests that prove it matters
+};
+
+struct SelfTestLine {
+  std::string name;
+  bool holds = false;
+  std::string detail;   // what was seen, or what is missing and the command that mends it
+};
+
+struct BaseEnvironment {
+  std::string python_version;                                   // "3.11.2"
+  std::vector<std::pair<std::string, std::string>> packages;    // name, version
+};
+
+// What this machine lets a sandbox do.
+struct Host {
+  std::string runtime;          // "runc 1.1.5"
+  std::string cgroups;          // "v2", "v1", "hybrid", "none"
+  bool rootless = false;
+  std::vector<std::string> lacking;  // a sentence each, with what mends it
+};
+
+class Engine {
+ public:
+  // Builds the root from the interpreter when its key is new (a few seconds, once), and sweeps what
+  // an earlier process left under state_directory: processes, cgroups, mounts, directories.
+  // One engine per state_directory (a lock file); kFailedPrecondition names what is missing.
+  static Result<std::unique_ptr<Engine>> make(EngineOptions options);
+  ~Engine();
+
+  // Blocks until the task and everything it started is gone and its outputs are in `artifacts_to`.
+  // Any number of threads. Callbacks come from the calling thread.
+  Report run(const Task& task, const std::filesystem::path& artifacts_to,
+             const Callbacks& callbacks, Cancellation& cancellation);
+
+  // Runs a handful of tasks that try each limit and border. About two seconds.
+  std::vector<SelfTestLine> self_test();
+
+  const Host& host() const;
+  const BaseEnvironment& environment() const;
+
+  struct Impl;
+
+ private:
+  explicit Engine(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// Inspects without changing anything; for `bcai doctor`.
+Host inspect_host(const std::string& runc);
+
+}  // namespace bcai::sandbox
