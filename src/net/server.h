@@ -112,8 +112,9 @@ struct ServerOptions {
   std::function<void(std::string_view method, std::string_view route, int status,
                      std::chrono::microseconds took)>
       on_request;
-  // The body of an answer the server makes itself (400, 404, 405, 413, 431, 500, 503).
-  std::function<std::string(ErrorCode code, std::string_view detail)> problem;
+  // The problem+json body of an answer the server makes itself (400, 404, 405, 408, 413, 414, 417,
+  // 431, 500, 501, 503, 505); `status` is the one it is sent with, which no code gives exactly.
+  std::function<std::string(int status, ErrorCode code, std::string_view detail)> problem;
 };
 
 class Server {
