@@ -64,8 +64,7 @@ Sha256 Sha256::of(std::string_view data) {
 Result<Sha256> Sha256::parse(std::string_view text) {
   if (text.size() != 64) {
     return error(ErrorCode::kInvalidArgument,
-                 "a SHA-256 is 64 lower-case hexadecimal digits, found {} characters",
-                 text.size());
+                 "a SHA-256 is 64 lower-case hexadecimal digits, found {} characters", text.size());
   }
   BCAI_TRY_ASSIGN(const std::string bytes, from_hex(text));
   Sha256 digest;
@@ -95,8 +94,8 @@ void Sha256Stream::update(std::string_view data) {
 
 Sha256 Sha256Stream::finish() {
   Sha256 digest;
-  BCAI_ASSERT(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest.bytes.data(),
-                                 nullptr) == 1);
+  BCAI_ASSERT(
+      EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_), digest.bytes.data(), nullptr) == 1);
   return digest;
 }
 

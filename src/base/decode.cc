@@ -127,8 +127,8 @@ void Decoder::read(std::string_view key, bool& out) {
 void Decoder::read(std::string_view key, int64_t& out, IntRange range) {
   const json::value* found = take(key);
   if (found == nullptr) return;
-  if (found->is_uint64() || (found->is_int64() && (found->get_int64() < range.min ||
-                                                   found->get_int64() > range.max))) {
+  if (found->is_uint64() ||
+      (found->is_int64() && (found->get_int64() < range.min || found->get_int64() > range.max))) {
     add(key, fmt::format("expected {} to {}, found {}", range.min, range.max, describe(*found)));
   } else if (found->is_int64()) {
     out = found->get_int64();
@@ -176,10 +176,10 @@ void Decoder::read(std::string_view key, std::vector<std::string>& out, size_t c
     const std::string at = fmt::format("{}/{}", pointer_to(key), read.size());
     if (!element.is_string() || element.get_string().size() < limit.bytes_min ||
         element.get_string().size() > limit.bytes_max) {
-      findings_->push_back({.pointer = at,
-                            .message = fmt::format("expected text of {} to {} bytes, found {}",
-                                                   limit.bytes_min, limit.bytes_max,
-                                                   describe(element))});
+      findings_->push_back(
+          {.pointer = at,
+           .message = fmt::format("expected text of {} to {} bytes, found {}", limit.bytes_min,
+                                  limit.bytes_max, describe(element))});
       return;
     }
     read.emplace_back(to_std(element.get_string()));

@@ -81,7 +81,7 @@ Result<void> make_directories(const std::filesystem::path& path, unsigned mode) 
     if (mkdir(path.c_str(), mode) == 0) return {};
   }
   if (errno == EEXIST) {
-    struct stat info{};
+    struct stat info {};
     if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
     errno = ENOTDIR;
   }

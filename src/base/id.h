@@ -35,10 +35,18 @@ struct Id {
   auto operator<=>(const Id&) const = default;
 };
 
-struct JobTag { static constexpr std::string_view kPrefix = "job_"; };
-struct AttemptTag { static constexpr std::string_view kPrefix = "att_"; };
-struct NodeTag { static constexpr std::string_view kPrefix = "node_"; };
-struct KeyTag { static constexpr std::string_view kPrefix = "key_"; };
+struct JobTag {
+  static constexpr std::string_view kPrefix = "job_";
+};
+struct AttemptTag {
+  static constexpr std::string_view kPrefix = "att_";
+};
+struct NodeTag {
+  static constexpr std::string_view kPrefix = "node_";
+};
+struct KeyTag {
+  static constexpr std::string_view kPrefix = "key_";
+};
 
 using JobId = Id<JobTag>;
 using AttemptId = Id<AttemptTag>;

@@ -30,7 +30,6 @@ struct LogField {
 // Before the first event; later calls change level and format. The default is kInfo, text.
 void configure_log(LogLevel level, LogFormat format);
 
-void log_event(LogLevel level, std::string_view event,
-               std::initializer_list<LogField> fields = {});
+void log_event(LogLevel level, std::string_view event, std::initializer_list<LogField> fields = {});
 
 }  // namespace bcai

@@ -51,9 +51,9 @@ Error errno_error(int errno_value, std::string_view what);
 
 [[noreturn]] void assert_failed(const char* expression, const char* file, int line);
 
-#define BCAI_ASSERT(expression)                                                        \
-  do {                                                                                 \
-    if (!(expression)) ::bcai::assert_failed(#expression, __FILE__, __LINE__);         \
+#define BCAI_ASSERT(expression)                                                \
+  do {                                                                         \
+    if (!(expression)) ::bcai::assert_failed(#expression, __FILE__, __LINE__); \
   } while (false)
 
 template <typename T>
@@ -116,17 +116,17 @@ class [[nodiscard]] Result<void> {
 };
 
 // Goes on, or returns the error to the caller.
-#define BCAI_TRY(expression)                                                              \
-  do {                                                                                    \
+#define BCAI_TRY(expression)                                                               \
+  do {                                                                                     \
     if (auto try_result = (expression); !try_result) return std::move(try_result).error(); \
   } while (false)
 
 // Declares `lhs` with the value, or returns the error to the caller.
 #define BCAI_TRY_ASSIGN(lhs, expression) \
   BCAI_TRY_ASSIGN_(BCAI_CAT_(try_result_, __LINE__), lhs, expression)
-#define BCAI_TRY_ASSIGN_(result, lhs, expression)  \
-  auto result = (expression);                      \
-  if (!result) return std::move(result).error();   \
+#define BCAI_TRY_ASSIGN_(result, lhs, expression) \
+  auto result = (expression);                     \
+  if (!result) return std::move(result).error();  \
   lhs = *std::move(result)
 #define BCAI_CAT_(a, b) BCAI_CAT2_(a, b)
 #define BCAI_CAT2_(a, b) a##b

@@ -14,14 +14,21 @@ struct Unit {
 };
 
 constexpr std::array kByteUnits{
-    Unit{"", 1},          Unit{"B", 1},
-    Unit{"kB", 1e3},      Unit{"KB", 1e3},     Unit{"MB", 1e6},
-    Unit{"GB", 1e9},      Unit{"TB", 1e12},    Unit{"KiB", 1024.0},
-    Unit{"MiB", 1048576}, Unit{"GiB", 1073741824.0}, Unit{"TiB", 1099511627776.0},
+    Unit{"", 1},
+    Unit{"B", 1},
+    Unit{"kB", 1e3},
+    Unit{"KB", 1e3},
+    Unit{"MB", 1e6},
+    Unit{"GB", 1e9},
+    Unit{"TB", 1e12},
+    Unit{"KiB", 1024.0},
+    Unit{"MiB", 1048576},
+    Unit{"GiB", 1073741824.0},
+    Unit{"TiB", 1099511627776.0},
 };
 
 constexpr std::array kTimeUnits{
-    Unit{"", 1e3}, Unit{"ms", 1},    Unit{"s", 1e3},
+    Unit{"", 1e3},  Unit{"ms", 1},    Unit{"s", 1e3},
     Unit{"m", 6e4}, Unit{"h", 3.6e6}, Unit{"d", 8.64e7},
 };
 

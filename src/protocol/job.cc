@@ -15,8 +15,11 @@ bool is_utf8(std::string_view text) {
   size_t i = 0;
   while (i < text.size()) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80 ? 1 : lead >> 5 == 6 ? 2 : lead >> 4 == 14 ? 3
-                          : lead >> 3 == 30 ? 4 : 0;
+    const size_t length = lead < 0x80       ? 1
+                          : lead >> 5 == 6  ? 2
+                          : lead >> 4 == 14 ? 3
+                          : lead >> 3 == 30 ? 4
+                                            : 0;
     if (length == 0 || i + length > text.size()) return false;
     uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
     for (size_t k = 1; k < length; ++k) {
@@ -158,8 +161,8 @@ json::value encode(const JobSpec& spec, bool with_code) {
   out["arguments"] = strings(spec.arguments);
   json::array files;
   for (const InputFile& file : spec.files) {
-    files.push_back(json::object{
-        {"path", file.path}, {"sha256", file.sha256.text()}, {"bytes", file.bytes}});
+    files.push_back(
+        json::object{{"path", file.path}, {"sha256", file.sha256.text()}, {"bytes", file.bytes}});
   }
   out["files"] = std::move(files);
   json::object environment;

@@ -16,12 +16,12 @@
 namespace bcai {
 
 struct Hardware {
-  int64_t cpu_millicores = 1000;            // JSON: "cpu_cores", 0.1 to 1024
-  int64_t memory_bytes = 2'000'000'000;     // "memory": "2GB"; holds files of the job too
-  int64_t disk_bytes = 1'000'000'000;       // "disk"
+  int64_t cpu_millicores = 1000;         // JSON: "cpu_cores", 0.1 to 1024
+  int64_t memory_bytes = 2'000'000'000;  // "memory": "2GB"; holds files of the job too
+  int64_t disk_bytes = 1'000'000'000;    // "disk"
   int gpu_count = 0;
-  int64_t gpu_memory_bytes = 0;             // "gpu_memory", of each GPU
-  std::string gpu_model;                    // "gpu_model": a part of the name; "" is any
+  int64_t gpu_memory_bytes = 0;  // "gpu_memory", of each GPU
+  std::string gpu_model;         // "gpu_model": a part of the name; "" is any
   bool operator==(const Hardware&) const = default;
 };
 
@@ -34,22 +34,22 @@ struct InputFile {
 };
 
 struct JobSpec {
-  std::string name;                         // "" takes the file name's stem, or "job"
-  std::string code;                         // UTF-8 Python, 1 byte to 1 MiB
-  std::string filename = "main.py";         // shown in tracebacks
-  std::vector<std::string> arguments;       // sys.argv[1:]
+  std::string name;                    // "" takes the file name's stem, or "job"
+  std::string code;                    // UTF-8 Python, 1 byte to 1 MiB
+  std::string filename = "main.py";    // shown in tracebacks
+  std::vector<std::string> arguments;  // sys.argv[1:]
   std::vector<InputFile> files;
   std::map<std::string, std::string> environment;
-  std::vector<std::string> requirements;    // PEP 508 names with version specifiers
+  std::vector<std::string> requirements;  // PEP 508 names with version specifiers
   Hardware hardware;
-  int64_t timeout_s = 3600;                 // wall clock of one attempt, 1 to 604800
-  int64_t cpu_seconds_max = 0;              // 0 is no limit beyond the wall clock
+  int64_t timeout_s = 3600;     // wall clock of one attempt, 1 to 604800
+  int64_t cpu_seconds_max = 0;  // 0 is no limit beyond the wall clock
   int64_t queue_timeout_s = 86400;
-  int64_t processes_max = 256;              // and threads
-  int64_t output_bytes_max = 10'000'000;    // kept of standard output and error together
-  int max_retries = 3;                      // of attempts that failed through no fault of the job
-  std::string import_policy = "standard";   // or "off"
-  std::vector<std::string> allowed_imports; // beyond the policy's list
+  int64_t processes_max = 256;               // and threads
+  int64_t output_bytes_max = 10'000'000;     // kept of standard output and error together
+  int max_retries = 3;                       // of attempts that failed through no fault of the job
+  std::string import_policy = "standard";    // or "off"
+  std::vector<std::string> allowed_imports;  // beyond the policy's list
   bool operator==(const JobSpec&) const = default;
 };
 

@@ -274,8 +274,8 @@ Heartbeat decode_heartbeat(const json::value& value, std::vector<Finding>* findi
 json::value encode(const HeartbeatReply& reply) {
   json::array attempts;
   for (const HeartbeatReply::Item& item : reply.attempts) {
-    attempts.push_back(json::object{{"attempt_id", item.attempt.text()},
-                                    {"action", to_json(name(item.action))}});
+    attempts.push_back(
+        json::object{{"attempt_id", item.attempt.text()}, {"action", to_json(name(item.action))}});
   }
   return json::object{{"interval_ms", reply.interval_ms}, {"attempts", std::move(attempts)}};
 }

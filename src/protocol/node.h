@@ -34,27 +34,27 @@ struct Gpu {
 
 // Whether a sandbox limit or border holds here, as shown by the self-test at start.
 struct SelfTestLine {
-  std::string name;    // "memory", "processes", "network", …
+  std::string name;  // "memory", "processes", "network", …
   bool holds = false;
   std::string detail;
 };
 
 struct Capabilities {
   std::string hostname;
-  std::string version;            // of bcai
-  std::string os;                 // "Debian GNU/Linux 12 (bookworm)"
+  std::string version;  // of bcai
+  std::string os;       // "Debian GNU/Linux 12 (bookworm)"
   std::string kernel;
-  std::string architecture;       // "x86_64"
+  std::string architecture;  // "x86_64"
   std::string cpu_model;
   std::vector<std::string> instruction_sets;  // "avx2", "avx512f", …
-  int64_t cpu_millicores = 0;     // offered, not present
+  int64_t cpu_millicores = 0;                 // offered, not present
   int64_t memory_bytes = 0;
   int64_t disk_bytes = 0;
-  int slots = 0;                  // attempts at once
+  int slots = 0;  // attempts at once
   std::vector<Gpu> gpus;
-  std::string sandbox_runtime;    // "runc 1.1.5"
+  std::string sandbox_runtime;  // "runc 1.1.5"
   std::vector<SelfTestLine> self_test;
-  bool strangers = false;         // may take jobs of other tenants: every line of self_test holds
+  bool strangers = false;  // may take jobs of other tenants: every line of self_test holds
   std::map<std::string, std::string> packages;  // of the base environment: name → version
   std::string python_version;
   std::map<std::string, std::string> labels;
@@ -64,7 +64,7 @@ struct NodeRegistration {
   std::string name;
   std::array<uint8_t, 32> public_key{};
   std::string nonce;
-  std::string signature;          // 64 bytes over "bcai node registration\n" + nonce
+  std::string signature;  // 64 bytes over "bcai node registration\n" + nonce
   Capabilities capabilities;
 };
 
@@ -90,7 +90,7 @@ struct Lease {
 };
 
 struct Progress {
-  double fraction = -1;           // 0 to 1; -1 is unknown
+  double fraction = -1;  // 0 to 1; -1 is unknown
   std::string message;
   std::map<std::string, double> metrics;  // the latest value of each
 };
@@ -103,7 +103,7 @@ struct HeartbeatAttempt {
 };
 
 struct Heartbeat {
-  int64_t sequence = 0;           // of this session; the coordinator ignores an older one
+  int64_t sequence = 0;  // of this session; the coordinator ignores an older one
   Capacity free;
   std::vector<HeartbeatAttempt> attempts;  // all that the node holds
 };
@@ -111,7 +111,7 @@ struct Heartbeat {
 enum class LeaseAction : uint8_t { kKeep, kCancel, kFence };
 
 struct HeartbeatReply {
-  int64_t interval_ms = 5000;     // until the next heartbeat, before jitter
+  int64_t interval_ms = 5000;  // until the next heartbeat, before jitter
   struct Item {
     AttemptId attempt;
     LeaseAction action = LeaseAction::kKeep;

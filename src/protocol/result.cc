@@ -75,9 +75,8 @@ json::value encode(const Usage& usage) {
 json::value encode(const AttemptResult& result) {
   json::array tensors;
   for (const TensorRef& tensor : result.tensors) {
-    tensors.push_back(json::object{{"name", tensor.name},
-                                   {"dtype", tensor.dtype},
-                                   {"shape", json::value_from(tensor.shape)}});
+    tensors.push_back(json::object{
+        {"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", json::value_from(tensor.shape)}});
   }
   json::array left_out;
   for (const LeftOut& item : result.left_out) {

@@ -18,16 +18,16 @@ struct Usage {
   int64_t cpu_ms = 0;
   int64_t memory_peak_bytes = 0;
   int64_t processes_peak = 0;
-  int64_t output_bytes = 0;          // written by the job, kept or not
+  int64_t output_bytes = 0;  // written by the job, kept or not
   int64_t output_bytes_dropped = 0;
 };
 
 // Where the time outside and inside the sandbox went, by the node's clock.
 struct Timings {
-  int64_t staging_ms = 0;   // lease received → sandbox asked to start
-  int64_t start_ms = 0;     // → runner's first sign of life
-  int64_t run_ms = 0;       // → last process gone
-  int64_t collect_ms = 0;   // → outputs read, sandbox destroyed
+  int64_t staging_ms = 0;  // lease received → sandbox asked to start
+  int64_t start_ms = 0;    // → runner's first sign of life
+  int64_t run_ms = 0;      // → last process gone
+  int64_t collect_ms = 0;  // → outputs read, sandbox destroyed
 };
 
 struct ArtifactRef {
@@ -43,31 +43,31 @@ struct LeftOut {
 };
 
 struct TensorRef {
-  std::string name;     // of the Python variable, and of the entry in outputs.safetensors
-  std::string dtype;    // as safetensors names it: "F32", "I64", …
+  std::string name;   // of the Python variable, and of the entry in outputs.safetensors
+  std::string dtype;  // as safetensors names it: "F32", "I64", …
   std::vector<int64_t> shape;
 };
 
 // What the job itself says of its failure: a hint for people, never a ground for a decision.
 struct JobError {
-  std::string type;       // "ValueError"; "" when there was none
+  std::string type;  // "ValueError"; "" when there was none
   std::string message;
   std::string traceback;
-  int line = 0;           // in the user's file, 0 when unknown
+  int line = 0;  // in the user's file, 0 when unknown
 };
 
 struct AttemptResult {
   Outcome outcome = Outcome::kNodeFailure;
-  int exit_code = 0;       // of a finished job; 128 + n when ended by signal n
-  std::string detail;      // one sentence for the user: "used more than 2 GB of memory"
-  json::object outputs;    // plain JSON values
+  int exit_code = 0;     // of a finished job; 128 + n when ended by signal n
+  std::string detail;    // one sentence for the user: "used more than 2 GB of memory"
+  json::object outputs;  // plain JSON values
   std::vector<TensorRef> tensors;
   std::vector<LeftOut> left_out;
   std::vector<ArtifactRef> artifacts;
   JobError error;
   Usage usage;
   Timings timings;
-  int64_t log_bytes = 0;   // size of the attempt's log, see protocol/log_record.h
+  int64_t log_bytes = 0;  // size of the attempt's log, see protocol/log_record.h
 };
 
 json::value encode(const AttemptResult& result);

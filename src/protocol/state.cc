@@ -15,21 +15,14 @@ struct Transition {
 };
 
 constexpr Transition<JobState> kJobTransitions[] = {
-    {JobState::kQueued, JobState::kActive},
-    {JobState::kQueued, JobState::kCancelled},
-    {JobState::kQueued, JobState::kExpired},
-    {JobState::kQueued, JobState::kHeld},
+    {JobState::kQueued, JobState::kActive},    {JobState::kQueued, JobState::kCancelled},
+    {JobState::kQueued, JobState::kExpired},   {JobState::kQueued, JobState::kHeld},
     {JobState::kActive, JobState::kQueued},  // the attempt is to be retried
-    {JobState::kActive, JobState::kVerifying},
-    {JobState::kActive, JobState::kFailed},
-    {JobState::kActive, JobState::kCancelled},
-    {JobState::kActive, JobState::kLost},
-    {JobState::kActive, JobState::kHeld},
-    {JobState::kVerifying, JobState::kSucceeded},
-    {JobState::kVerifying, JobState::kActive},
-    {JobState::kVerifying, JobState::kDisputed},
-    {JobState::kHeld, JobState::kQueued},
-    {JobState::kHeld, JobState::kCancelled},
+    {JobState::kActive, JobState::kVerifying}, {JobState::kActive, JobState::kFailed},
+    {JobState::kActive, JobState::kCancelled}, {JobState::kActive, JobState::kLost},
+    {JobState::kActive, JobState::kHeld},      {JobState::kVerifying, JobState::kSucceeded},
+    {JobState::kVerifying, JobState::kActive}, {JobState::kVerifying, JobState::kDisputed},
+    {JobState::kHeld, JobState::kQueued},      {JobState::kHeld, JobState::kCancelled},
 };
 
 constexpr Transition<AttemptState> kAttemptTransitions[] = {
@@ -82,8 +75,8 @@ constexpr Transition<AttemptState> kAttemptTransitions[] = {
 };
 
 constexpr std::array<std::string_view, 10> kJobNames{
-    "queued", "active",  "verifying", "succeeded", "failed",
-    "cancelled", "expired", "held",   "lost",      "disputed"};
+    "queued",    "active",  "verifying", "succeeded", "failed",
+    "cancelled", "expired", "held",      "lost",      "disputed"};
 constexpr std::array<std::string_view, 12> kAttemptNames{
     "offered",   "leased", "staging",   "running",   "uploading", "unknown",
     "completed", "failed", "preempted", "cancelled", "fenced",    "lost"};

@@ -20,27 +20,46 @@
 namespace bcai {
 
 enum class JobState : uint8_t {
-  kQueued, kActive, kVerifying, kSucceeded, kFailed, kCancelled, kExpired, kHeld, kLost, kDisputed,
+  kQueued,
+  kActive,
+  kVerifying,
+  kSucceeded,
+  kFailed,
+  kCancelled,
+  kExpired,
+  kHeld,
+  kLost,
+  kDisputed,
 };
 
 enum class AttemptState : uint8_t {
-  kOffered, kLeased, kStaging, kRunning, kUploading, kUnknown,
-  kCompleted, kFailed, kPreempted, kCancelled, kFenced, kLost,
+  kOffered,
+  kLeased,
+  kStaging,
+  kRunning,
+  kUploading,
+  kUnknown,
+  kCompleted,
+  kFailed,
+  kPreempted,
+  kCancelled,
+  kFenced,
+  kLost,
 };
 
 enum class Desired : uint8_t { kRun, kCancel, kCheckpointAndStop };
 
 // How an attempt ended, from kernel facts.
 enum class Outcome : uint8_t {
-  kFinished,         // by itself; see the exit code
+  kFinished,  // by itself; see the exit code
   kOutOfMemory,
-  kTimedOut,         // wall clock
+  kTimedOut,  // wall clock
   kOverCpu,
   kOverOutput,
   kOverProcesses,
   kCancelled,
   kPolicyViolation,
-  kNodeFailure,      // says nothing about the job
+  kNodeFailure,  // says nothing about the job
 };
 
 // Decides about a retry: only kInfra is retried.

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <limits>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/decode.h"
+#include "base/file.h"
+#include "base/id.h"
+#include "base/units.h"
+
+namespace bcai {
+namespace {
+
+TEST(Result, CarriesAValueOrAnError) {
+  const auto half = [](int n) -> Result<int> {
+    if (n % 2 != 0) return error(ErrorCode::kInvalidArgument, "{} is odd", n);
+    return n / 2;
+  };
+  const auto quarter = [&](int n) -> Result<int> {
+    BCAI_TRY_ASSIGN(const int once, half(n));
+    return half(once);
+  };
+  EXPECT_EQ(*quarter(12), 3);
+  EXPECT_EQ(quarter(6).error().message, "3 is odd");
+  EXPECT_EQ(quarter(7).error().message, "7 is odd");
+}
+
+TEST(Clock, FormatsRfc3339) {
+  EXPECT_EQ(format_time({1'700'000'000'123}), "2023-11-14T22:13:20.123Z");
+  EXPECT_EQ(format_time({-1}), "1969-12-31T23:59:59.999Z");
+}
+
+TEST(Id, RoundTripsAndSortsByAge) {
+  SeededRandom random(7);
+  const JobId early = JobId::make({1'000}, random);
+  const JobId late = JobId::make({2'000}, random);
+  EXPECT_EQ(early.text().size(), 30U);
+  EXPECT_LT(early.text(), late.text());
+  EXPECT_LT(early, late);
+  for (int i = 0; i < 1000; ++i) {
+    const JobId id = JobId::make({i}, random);
+    EXPECT_EQ(*JobId::parse(id.text()), id);
+  }
+}
+
+TEST(Id, RefusesOtherText) {
+  SeededRandom random(7);
+  const std::string good = JobId::make({1}, random).text();
+  EXPECT_FALSE(JobId::parse(""));
+  EXPECT_FALSE(JobId::parse(good.substr(1)));
+  EXPECT_FALSE(JobId::parse(good + "0"));
+  EXPECT_FALSE(JobId::parse("node_" + good.substr(4)));
+  std::string upper = good;
+  upper[10] = 'U';  // not in the alphabet
+  EXPECT_FALSE(JobId::parse(upper));
+  EXPECT_FALSE(JobId::parse("job_zzzzzzzzzzzzzzzzzzzzzzzzzz"));  // more than 128 bits
+  EXPECT_TRUE(JobId::parse("job_7zzzzzzzzzzzzzzzzzzzzzzzzz"));
+}
+
+TEST(Sha256, MatchesPublishedVectors) {
+  // FIPS 180-4, examples.
+  EXPECT_EQ(Sha256::of("").text(),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Sha256::of("abc").text(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  Sha256Stream stream;
+  stream.update("a");
+  stream.update("bc");
+  EXPECT_EQ(stream.finish(), Sha256::of("abc"));
+  EXPECT_EQ(*Sha256::parse(Sha256::of("abc").text()), Sha256::of("abc"));
+  EXPECT_FALSE(Sha256::parse("ABC"));
+}
+
+TEST(Ed25519, MatchesRfc8032) {
+  // RFC 8032 section 7.1, test 2.
+  const std::string seed =
+      *from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb");
+  const SigningKey key = SigningKey::from_seed(
+      std::span<const uint8_t, 32>(reinterpret_cast<const uint8_t*>(seed.data()), 32));
+  EXPECT_EQ(to_hex(key.public_key),
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+  const std::string signature = key.sign("r");
+  EXPECT_EQ(signature,
+            *from_hex("92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+                      "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00"));
+  EXPECT_TRUE(verify_signature(key.public_key, "r", signature));
+  EXPECT_FALSE(verify_signature(key.public_key, "s", signature));
+  EXPECT_FALSE(verify_signature(key.public_key, "r", signature.substr(1)));
+}
+
+TEST(File, ReplacesInOneStep) {
+  const auto path = std::filesystem::temp_directory_path() / "bcai_base_test_file";
+  ASSERT_TRUE(write_file(path, "one", Durability::kSynced));
+  ASSERT_TRUE(write_file(path, "two"));
+  EXPECT_EQ(*read_file(path), "two");
+  EXPECT_EQ(read_file(path, 2).error().code, ErrorCode::kResourceExhausted);
+  std::filesystem::remove(path);
+  EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(write_file("/nonexistent/file", "x"));
+}
+
+TEST(Json, RefusesWhatReadersDisagreeAbout) {
+  EXPECT_TRUE(parse_json(R"({"a":[1,2.5,"x",null,true]})"));
+  EXPECT_NE(parse_json("{\"a\":1,\n\"a\":2}").error().message.find("2:3: duplicate key 'a'"),
+            std::string::npos)
+      << parse_json("{\"a\":1,\n\"a\":2}").error().message;
+  EXPECT_FALSE(parse_json("1e400"));
+  EXPECT_FALSE(parse_json("NaN"));
+  EXPECT_FALSE(parse_json("{} {}"));
+  EXPECT_FALSE(parse_json("\"\xff\""));
+  EXPECT_FALSE(parse_json(""));
+  EXPECT_FALSE(parse_json(std::string(40, '[') + std::string(40, ']')));
+  EXPECT_TRUE(parse_json(R"({"a":{"x":1},"b":{"x":2}})"));
+}
+
+TEST(Json, WritesNoNumberThatIsNotOne) {
+  json::object value{{"x", std::numeric_limits<double>::infinity()}, {"y", 1.5}};
+  EXPECT_EQ(to_text(value), R"({"x":null,"y":1.5E0})");
+}
+
+TEST(Units, ReadsBytesAndDurations) {
+  EXPECT_EQ(*parse_bytes("8GB"), 8'000'000'000);
+  EXPECT_EQ(*parse_bytes("1.5 GiB"), 1'610'612'736);
+  EXPECT_EQ(*parse_bytes("512"), 512);
+  for (const char* bad : {"", "GB", "8 XB", "-1GB", "1e30GB", "nanGB", "8GBs", "infGB"}) {
+    EXPECT_FALSE(parse_bytes(bad)) << bad;
+  }
+  EXPECT_EQ(format_bytes(2'000'000'000), "2 GB");
+  EXPECT_EQ(format_bytes(1'536'000'000), "1.5 GB");
+  EXPECT_EQ(format_bytes(999), "999 B");
+  EXPECT_EQ(*parse_duration("90s"), Millis(90'000));
+  EXPECT_EQ(*parse_duration("2h"), Millis(7'200'000));
+  EXPECT_FALSE(parse_duration("2 weeks"));
+  EXPECT_EQ(format_duration(Millis(125'000)), "2 m 5 s");
+}
+
+TEST(Decoder, GathersEveryFinding) {
+  const json::value value = *parse_json(
+      R"({"name":7,"memory":"8XB","count":99,"colour":"green","flags":["a",3],"memroy":1})");
+  std::vector<Finding> findings;
+  Decoder in(value, "/job", &findings);
+  std::string name;
+  std::string code;
+  int64_t memory = 1;
+  int count = 2;
+  std::string colour = "red";
+  std::vector<std::string> flags;
+  in.read("name", name);
+  in.require("code", code);
+  in.read_bytes("memory", memory);
+  in.read("count", count, {0, 10});
+  in.read_word("colour", colour, {"red", "blue"});
+  in.read("flags", flags);
+  in.refuse_unknown();
+  ASSERT_EQ(findings.size(), 7U) << findings_text(findings);
+  EXPECT_EQ(findings[0].pointer, "/job/name");
+  EXPECT_EQ(findings[1].message, "is required");
+  EXPECT_EQ(findings[5].pointer, "/job/flags/1");
+  EXPECT_EQ(findings[6].message, "unknown field; did you mean 'memory'?");
+  EXPECT_EQ(memory, 1);
+  EXPECT_EQ(count, 2);
+  EXPECT_EQ(colour, "red");
+  EXPECT_TRUE(flags.empty());
+}
+
+TEST(Decoder, EscapesPointers) {
+  std::vector<Finding> findings;
+  const json::value value = *parse_json(R"({"a/b~c":1})");
+  Decoder in(value, "", &findings);
+  in.refuse_unknown();
+  ASSERT_EQ(findings.size(), 1U);
+  EXPECT_EQ(findings[0].pointer, "/a~1b~0c");
+}
+
+}  // namespace
+}  // namespace bcai

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include "protocol/job.h"
+#include "protocol/log_record.h"
+#include "protocol/node.h"
+#include "protocol/problem.h"
+#include "protocol/result.h"
+#include "protocol/state.h"
+
+namespace bcai {
+namespace {
+
+JobSpec read_spec(std::string_view text, std::vector<Finding>* findings) {
+  return decode_job_spec(*parse_json(text), findings);
+}
+
+std::string findings_of(std::string_view text) {
+  std::vector<Finding> findings;
+  (void)read_spec(text, &findings);
+  return findings_text(findings);
+}
+
+TEST(JobSpec, FillsDefaults) {
+  std::vector<Finding> findings;
+  const JobSpec spec = read_spec(R"j({"code":"print(1)","filename":"train.py"})j", &findings);
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(spec.name, "train");
+  EXPECT_EQ(spec.timeout_s, 3600);
+  EXPECT_EQ(spec.max_retries, 3);
+  EXPECT_EQ(spec.hardware.gpu_count, 0);
+}
+
+TEST(JobSpec, AGpuWithMemoryIsOneGpu) {
+  std::vector<Finding> findings;
+  const JobSpec spec =
+      read_spec(R"({"code":"x","hardware":{"gpu_memory":"8GB","cpu_cores":0.5}})", &findings);
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(spec.hardware.gpu_count, 1);
+  EXPECT_EQ(spec.hardware.gpu_memory_bytes, 8'000'000'000);
+  EXPECT_EQ(spec.hardware.cpu_millicores, 500);
+}
+
+TEST(JobSpec, RoundTripsAndHasOneDigest) {
+  std::vector<Finding> findings;
+  const std::string sha(64, 'a');
+  const JobSpec spec = read_spec(
+      R"j({"code":"print(1)","files":[{"path":"a/b.txt","sha256":")j" + sha +
+          R"(","bytes":3}],"environment":{"A":"1"},"hardware":{"memory":"2GB"},)"
+          R"("requirements":["numpy>=1"],"allowed_imports":["socket"],"import_policy":"off"})",
+      &findings);
+  ASSERT_TRUE(findings.empty()) << findings_text(findings);
+  const JobSpec again = decode_job_spec(encode(spec), &findings);
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(again, spec);
+  EXPECT_EQ(digest(again), digest(spec));
+  JobSpec other = spec;
+  other.timeout_s += 1;
+  EXPECT_NE(digest(other), digest(spec));
+}
+
+TEST(JobSpec, NamesEachThingWrong) {
+  EXPECT_EQ(findings_of("[]"), "expected an object, found an array; /code: is required");
+  EXPECT_EQ(findings_of(R"({"code":"x","timeout":0})"), "/timeout: expected 1 to 604800, found 0");
+  EXPECT_EQ(findings_of(R"({"code":"x","hardware":{"gpu_memry":"8GB","memory":"1kB"}})"),
+            "/hardware/memory: expected 16 MB to 100 TB, found \"1kB\"; /hardware/gpu_memry: "
+            "unknown field; did you mean 'gpu_memory'?");
+  EXPECT_EQ(findings_of(R"({"code":"x","hardware":{"gpu_count":0,"gpu_memory":"8GB"}})"),
+            "/hardware/gpu_count: is 0, but gpu_memory or gpu_model asks for a GPU");
+  EXPECT_EQ(findings_of(R"({"code":"x\u0000y"})"), "/code: contains a NUL character");
+  EXPECT_NE(findings_of(R"({"code":"x","filename":"../x"})"), "");
+  EXPECT_NE(findings_of(R"({"code":"x","environment":{"A=B":"1"}})"), "");
+  EXPECT_NE(findings_of(R"({"code":"x","max_retries":1e3})"), "");
+  EXPECT_NE(findings_of(R"({"code":"x","timeout":18446744073709551615})"), "");
+}
+
+TEST(JobSpec, RefusesPathsThatLeaveTheirPlace) {
+  const auto with_path = [](const std::string& path) {
+    return findings_of(R"({"code":"x","files":[{"path":")" + path + R"(","sha256":")" +
+                       std::string(64, '0') + R"(","bytes":1}]})");
+  };
+  EXPECT_EQ(with_path("data/train.csv"), "");
+  for (const char* bad : {"/etc/passwd", "..", "a/../b", "./a", "a//b", "a/", "a\\u0001b"}) {
+    EXPECT_NE(with_path(bad), "") << bad;
+  }
+}
+
+TEST(States, TerminalIsTerminal) {
+  for (int from = 0; from < 10; ++from) {
+    for (int to = 0; to < 10; ++to) {
+      if (!is_terminal(JobState(from))) continue;
+      EXPECT_FALSE(may_become(JobState(from), JobState(to)));
+    }
+  }
+  for (int from = 0; from < 12; ++from) {
+    for (int to = 0; to < 12; ++to) {
+      // A late result is kept as fenced; nothing else leaves a terminal state.
+      if (is_terminal(AttemptState(from)) && AttemptState(to) != AttemptState::kFenced) {
+        EXPECT_FALSE(may_become(AttemptState(from), AttemptState(to)));
+      }
+    }
+  }
+}
+
+TEST(States, NamesRoundTrip) {
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(*parse_job_state(name(JobState(i))), JobState(i));
+  for (int i = 0; i < 12; ++i) {
+    EXPECT_EQ(*parse_attempt_state(name(AttemptState(i))), AttemptState(i));
+  }
+  for (int i = 0; i < 9; ++i) EXPECT_EQ(*parse_outcome(name(Outcome(i))), Outcome(i));
+  EXPECT_FALSE(parse_job_state("running"));
+}
+
+TEST(States, OnlyInfrastructureIsRetried) {
+  EXPECT_EQ(failure_class(Outcome::kFinished, 0), FailureClass::kNone);
+  EXPECT_EQ(failure_class(Outcome::kFinished, 1), FailureClass::kUser);
+  EXPECT_EQ(failure_class(Outcome::kNodeFailure, 0), FailureClass::kInfra);
+}
+
+TEST(Result, RoundTrips) {
+  AttemptResult result;
+  result.outcome = Outcome::kOutOfMemory;
+  result.exit_code = 137;
+  result.detail = "used more than 2 GB of memory";
+  result.outputs["loss"] = 0.25;
+  result.tensors.push_back({.name = "x", .dtype = "F32", .shape = {2, 3}});
+  result.left_out.push_back({.name = "model", .reason = "is a Sequential"});
+  result.artifacts.push_back({.name = "a.txt", .sha256 = Sha256::of("a"), .bytes = 1});
+  result.error = {.type = "ValueError", .message = "no", .traceback = "…", .line = 3};
+  result.usage.cpu_ms = 12;
+  result.timings.run_ms = 5;
+  result.log_bytes = 99;
+  std::vector<Finding> findings;
+  const AttemptResult again = decode_attempt_result(encode(result), &findings);
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(to_text(encode(again)), to_text(encode(result)));
+}
+
+TEST(LogRecord, RoundTripsAndWaitsForTheRest) {
+  std::string data;
+  append_log_record(data, LogStream::kStderr, {123}, "hello");
+  append_log_record(data, LogStream::kSystem, {456}, "");
+  size_t consumed = 0;
+  const auto first = read_log_record(data, &consumed);
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->stream, LogStream::kStderr);
+  EXPECT_EQ(first->time.ms, 123);
+  EXPECT_EQ(first->text, "hello");
+  EXPECT_EQ(consumed, kLogHeaderBytes + 5);
+  for (size_t cut = 0; cut < consumed; ++cut) {
+    size_t none = 1;
+    EXPECT_FALSE(read_log_record(std::string_view(data).substr(0, cut), &none));
+    EXPECT_EQ(none, 0U);
+  }
+  std::string bad = data;
+  bad[4] = 9;
+  EXPECT_FALSE(read_log_record(bad, &consumed));
+  EXPECT_EQ(consumed, bad.size() + 1);
+}
+
+TEST(Node, MessagesRoundTrip) {
+  SeededRandom random(1);
+  const SigningKey key = SigningKey::make(random);
+  NodeRegistration registration{.name = "n", .public_key = key.public_key, .nonce = "abc"};
+  registration.signature = key.sign("x");
+  registration.capabilities.gpus.push_back({.model = "A100", .memory_bytes = 40, .driver = "1"});
+  registration.capabilities.packages["torch"] = "2.13.0";
+  std::vector<Finding> findings;
+  EXPECT_EQ(to_text(encode(decode_registration(encode(registration), &findings))),
+            to_text(encode(registration)));
+
+  Heartbeat heartbeat{.sequence = 4};
+  heartbeat.attempts.push_back({.attempt = AttemptId::make({1}, random),
+                                .epoch = 2,
+                                .state = AttemptState::kRunning,
+                                .progress = {.fraction = 0.5, .metrics = {{"loss", 1.5}}}});
+  heartbeat.attempts.push_back({.attempt = AttemptId::make({2}, random)});
+  EXPECT_EQ(to_text(encode(decode_heartbeat(encode(heartbeat), &findings))),
+            to_text(encode(heartbeat)));
+
+  HeartbeatReply reply;
+  reply.attempts.push_back(
+      {.attempt = AttemptId::make({1}, random), .action = LeaseAction::kFence});
+  EXPECT_EQ(to_text(encode(decode_heartbeat_reply(encode(reply), &findings))),
+            to_text(encode(reply)));
+
+  Lease lease{.attempt = AttemptId::make({1}, random), .job = JobId::make({1}, random)};
+  lease.spec = read_spec(R"j({"code":"print(1)"})j", &findings);
+  EXPECT_EQ(to_text(encode(decode_lease(encode(lease), &findings))), to_text(encode(lease)));
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+}
+
+TEST(Problem, GoesOutAndComesBack) {
+  const Error error{ErrorCode::kInvalidArgument, "the job was refused"};
+  const json::value out =
+      encode_problem(error, {{.pointer = "/code", .message = "bad", .line = 3, .column = 9}});
+  EXPECT_EQ(out.at("status").as_int64(), 400);
+  const Error back = decode_problem(400, to_text(out));
+  EXPECT_EQ(back.code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(back.message, "the job was refused: 3:9: /code: bad");
+  EXPECT_EQ(decode_problem(502, "<html>").code, ErrorCode::kInternal);
+  EXPECT_EQ(exit_code(ErrorCode::kUnavailable), 3);
+}
+
+}  // namespace
+}  // namespace bcai

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""./dev test: every test there is, in stages, with one closing line that counts them."""
+
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import checks
+import setup
+
+ROOT = setup.ROOT
+STAGES = ["check", "unit", "fuzz", "python", "escape", "e2e", "crash"]
+FUZZ_SECONDS = 5
+
+
+@dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "Count") -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        for reason, number in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + number
+
+
+def count_report(report: pathlib.Path) -> Count:
+    """Reads a JUnit file, as GoogleTest and pytest write it."""
+    count = Count()
+    for case in xml.etree.ElementTree.parse(report).getroot().iter("testcase"):
+        skipped = case.find("skipped")
+        if case.find("failure") is not None or case.find("error") is not None:
+            count.failed += 1
+        elif skipped is not None:
+            count.skipped += 1
+            reason = (skipped.get("message") or "no reason given").splitlines()[0]
+            count.reasons[reason] = count.reasons.get(reason, 0) + 1
+        elif case.get("status") != "notrun":
+            count.passed += 1
+    return count
+
+
+def unit(build: Callable[..., None]) -> Count:
+    """The C++ tests, under address and undefined-behaviour sanitizers."""
+    build("asan-ubsan")
+    total = Count()
+    for program in sorted((ROOT / "build" / "asan-ubsan").rglob("*_test")):
+        if not program.is_file():
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            report = pathlib.Path(directory) / "report.xml"
+            done = subprocess.run(
+                [program, f"--gtest_output=xml:{report}", "--gtest_brief=1"],
+                cwd=ROOT, capture_output=True, text=True, errors="replace",
+            )
+            count = count_report(report) if report.exists() else Count(failed=1)
+        if done.returncode != 0:
+            print(done.stdout[-20_000:] + done.stderr[-20_000:])
+            count.failed = max(count.failed, 1)
+        print(f"  {program.name}: {count.passed} passed, {count.failed} failed, "
+              f"{count.skipped} skipped", flush=True)
+        total.add(count)
+    return total
+
+
+def fuzz(seconds: int, name: str = "") -> int:
+    count = run_fuzzers(seconds, name)
+    print(f"fuzz: {count.passed} passed, {count.failed} failed")
+    return 1 if count.failed else 0
+
+
+def run_fuzzers(seconds: int, name: str = "") -> Count:
+    """Each target for some seconds, from its corpus in tests/fuzz where there is one."""
+    total = Count()
+    for target in sorted((ROOT / "build" / "fuzz").rglob("*_fuzz")):
+        if not target.is_file() or name not in target.name:
+            continue
+        corpus = ROOT / "tests" / "fuzz" / target.name
+        with tempfile.TemporaryDirectory() as scratch:
+            command = [target, f"-max_total_time={seconds}", "-rss_limit_mb=1024", "-timeout=5",
+                       f"-artifact_prefix={ROOT / 'build' / 'fuzz'}/", scratch]
+            if corpus.is_dir():
+                command.append(corpus)
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
+                                  errors="replace")
+        runs = re.findall(r"Done (\d+) runs", done.stderr)
+        if done.returncode == 0:
+            total.passed += 1
+        else:
+            total.failed += 1
+            print(done.stderr[-8000:])
+        print(f"  {target.name}: {runs[0] if runs else 'failed after ?'} runs", flush=True)
+    return total
+
+
+def pytest(run_python: Callable[[list[str]], int], paths: list[str]) -> Count:
+    present = [path for path in paths if path.startswith("-") or (ROOT / path).exists()]
+    if all(path.startswith("-") for path in present):
+        return Count()
+    with tempfile.TemporaryDirectory() as directory:
+        report = pathlib.Path(directory) / "report.xml"
+        code = run_python(["-m", "pytest", "-q", "-rs", f"--junitxml={report}", *present])
+        count = count_report(report) if report.exists() else Count(failed=1)
+    if code not in (0, 5):
+        count.failed = max(count.failed, 1)
+    return count
+
+
+def run(stages: list[str], build: Callable[..., None],
+        run_python: Callable[[list[str]], int]) -> int:
+    unknown = [stage for stage in stages if stage not in STAGES]
+    if unknown:
+        print(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}", file=sys.stderr)
+        return 2
+    total = Count()
+    for stage in stages or STAGES:
+        began = time.monotonic()
+        print(f"== {stage}", flush=True)
+        count = Count()
+        if stage == "check":
+            count.passed, count.failed = checks.quick()
+        elif stage == "unit":
+            count = unit(build)
+        elif stage == "fuzz":
+            build("fuzz")
+            count = run_fuzzers(FUZZ_SECONDS)
+        else:
+            build("release", ["bcai", "sandbox_run"])
+            paths = {
+                "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api"],
+                "escape": ["tests/escape"],
+                "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py"],
+                "crash": ["tests/e2e/test_crash.py"],
+            }[stage]
+            count = pytest(run_python, paths)
+        print(f"== {stage}: {count.passed} passed, {count.failed} failed, "
+              f"{count.skipped} skipped in {time.monotonic() - began:.0f} s", flush=True)
+        total.add(count)
+    for reason, number in sorted(total.reasons.items()):
+        print(f"skipped {number}: {reason}")
+    print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed else 0
