@@ -3,14 +3,13 @@
 
 import argparse
 import os
-import pathlib
 import subprocess
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import checks  # noqa: E402
-import setup  # noqa: E402
-import tests  # noqa: E402
+import checks
+import setup
+
+import tests
 
 ROOT = setup.ROOT
 
@@ -78,7 +77,7 @@ def command_fuzz(options: argparse.Namespace) -> int:
 
 def command_bench(options: argparse.Namespace, rest: list[str]) -> int:
     setup.ensure()
-    names = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem != "rows")
+    names = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem != "measure")
     if options.name not in names:
         print(f"./dev bench NAME, one of: {', '.join(names)}", file=sys.stderr)
         return 2

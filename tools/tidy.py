@@ -25,6 +25,8 @@ BANNED_NAMES = re.compile(r"(^|/)(utils?|helpers?|common|misc|manager)[^/]*\.(cc
 BANNED_WORDS = re.compile(
     r"\b(seamless|blazing|robust|powerful|enterprise-grade|production-ready|next-generation|"
     r"cutting-edge|world-class)\b", re.IGNORECASE)
+NAMED_PATH = re.compile(
+    r"`((?:src|tools|docs|tests|schema|bench|python|examples)/[\w./-]+)`")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 
 
@@ -80,8 +82,7 @@ def check_markdown(root: pathlib.Path, name: str, text: str) -> list[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if BANNED_WORDS.search(line):
             bad.append(f"{name}:{number}: says how good it is instead of what it does")
-        for path in re.findall(r"`((?:src|tools|docs|tests|schema|bench|python|examples)/[\w./-]+)`",
-                               line):
+        for path in NAMED_PATH.findall(line):
             if not (root / path).exists():
                 bad.append(f"{name}:{number}: {path} does not exist")
     return bad
