@@ -40,7 +40,6 @@ ${table}  return {};
 }
 }
 " @ONLY)
-  enable_language(ASM)
   set_source_files_properties(${dir}/${function}.S PROPERTIES OBJECT_DEPENDS "${inputs}")
   target_sources(${target} PRIVATE ${dir}/${function}.S ${dir}/${function}.cc)
   target_include_directories(${target} PUBLIC ${dir})
