@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which artifacts there are, who brought them and which jobs name them; the bytes lie in files that
+// the API keeps. A job's input files are noted when it is submitted, its outputs when its result
+// comes.
+#pragma once
+
+#include "base/crypto.h"
+#include "base/id.h"
+#include "coordinator/store/database.h"
+
+namespace bcai::store {
+
+struct ArtifactRecord {
+  Sha256 sha256;
+  int64_t bytes = 0;
+  WallTime created_at;
+};
+
+// Notes a whole artifact and who brought it. The same one again, by others too, is no error.
+Result<void> insert_artifact(Connection& db, const ArtifactRecord& artifact, KeyId uploader);
+Result<void> insert_artifact(Connection& db, const ArtifactRecord& artifact, NodeId uploader);
+
+Result<ArtifactRecord> find_artifact(Connection& db, const Sha256& sha256);  // kNotFound
+
+// The key brought it, or owns a job that names it.
+Result<bool> may_read(Connection& db, KeyId key, const Sha256& sha256);
+// The node brought it, or has a live attempt of a job that names it.
+Result<bool> may_read(Connection& db, NodeId node, const Sha256& sha256);
+
+Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job);
+
+}  // namespace bcai::store

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coordinator/store/database.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "coordinator/store/keys.h"
+#include "coordinator/store/row.h"
+
+namespace bcai::store {
+namespace {
+
+struct StoreTest : ::testing::Test {
+  std::filesystem::path directory;
+  void SetUp() override {
+    std::string pattern = ::testing::TempDir() + "bcai_store_XXXXXX";
+    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
+    directory = pattern;
+  }
+  void TearDown() override { std::filesystem::remove_all(directory); }
+  std::filesystem::path path() const { return directory / "bcai.db"; }
+
+  std::unique_ptr<Database> open() {
+    auto opened = Database::open(path());
+    EXPECT_TRUE(opened) << opened.error().message;
+    return opened ? *std::move(opened) : nullptr;
+  }
+};
+
+Result<void> put(Connection& db, int64_t number) {
+  KeyRecord key{.id = {}, .name = "n", .role = "member", .hash = {}, .created_at = {number}};
+  for (int i = 0; i < 8; ++i) key.id.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
+  return insert_key(db, key);
+}
+
+int64_t count(Database& db) {
+  int64_t found = -1;
+  const Result<void> read = db.read_now([&](Connection& connection) -> Result<void> {
+    Statement row = connection.prepare("SELECT count(*) FROM keys");
+    BCAI_TRY(row.step());
+    found = row.integer(0);
+    return {};
+  });
+  EXPECT_TRUE(read);
+  return found;
+}
+
+TEST_F(StoreTest, KeepsWhatWasWrittenOverReopening) {
+  {
+    auto db = open();
+    ASSERT_TRUE(db->write([](Connection& c) { return put(c, 1); }));
+    EXPECT_EQ(count(*db), 1);
+  }
+  auto db = open();
+  EXPECT_EQ(count(*db), 1);
+}
+
+TEST_F(StoreTest, TheFilesAreForTheirOwnerOnly) {
+  auto db = open();
+  ASSERT_TRUE(db->write([](Connection& c) { return put(c, 1); }));
+  for (const char* suffix : {"", "-wal", "-shm", ".lock"}) {
+    struct stat status {};
+    ASSERT_EQ(stat((path().string() + suffix).c_str(), &status), 0) << suffix;
+    EXPECT_EQ(status.st_mode & 0777, 0600U) << suffix;
+  }
+}
+
+TEST_F(StoreTest, AFailedWorkIsRolledBackAndLeavesItsGroupAlone) {
+  auto db = open();
+  std::mutex mutex;
+  std::condition_variable wakes;
+  bool go = false;
+  // Holds the writer so that the next three form one group.
+  db->write(
+      [&](Connection&) -> Result<void> {
+        std::unique_lock hold(mutex);
+        wakes.wait(hold, [&] { return go; });
+        return {};
+      },
+      nullptr);
+  std::vector<Result<void>> outcomes;
+  const auto keep = [&](Result<void> outcome) { outcomes.push_back(std::move(outcome)); };
+  db->write([](Connection& c) { return put(c, 1); }, keep);
+  db->write(
+      [](Connection& c) -> Result<void> {
+        BCAI_TRY(put(c, 2));
+        return put(c, 1);
+      },
+      keep);
+  db->write([](Connection& c) { return put(c, 3); }, keep);
+  {
+    std::lock_guard hold(mutex);
+    go = true;
+  }
+  wakes.notify_all();
+  ASSERT_TRUE(db->write([](Connection&) { return Result<void>(); }));
+  ASSERT_EQ(outcomes.size(), 3U);
+  EXPECT_TRUE(outcomes[0]);
+  ASSERT_FALSE(outcomes[1]);
+  EXPECT_EQ(outcomes[1].error().code, ErrorCode::kAlreadyExists);
+  EXPECT_TRUE(outcomes[2]);
+  EXPECT_EQ(count(*db), 2);
+}
+
+TEST_F(StoreTest, DoneComesAfterTheCommitIsVisibleToReaders) {
+  auto db = open();
+  std::atomic<int64_t> seen{-1};
+  std::mutex mutex;
+  std::condition_variable wakes;
+  db->write([](Connection& c) { return put(c, 1); },
+            [&](Result<void> outcome) {
+              EXPECT_TRUE(outcome);
+              db->read([&](Connection& connection) {
+                Statement row = connection.prepare("SELECT count(*) FROM keys");
+                EXPECT_TRUE(row.step());
+                std::lock_guard hold(mutex);
+                seen = row.integer(0);
+                wakes.notify_all();
+              });
+            });
+  std::unique_lock hold(mutex);
+  wakes.wait(hold, [&] { return seen >= 0; });
+  EXPECT_EQ(seen, 1);
+}
+
+TEST_F(StoreTest, ManyProducersLoseNothing) {
+  auto db = open();
+  std::vector<std::thread> producers;
+  std::atomic<int> failed{0};
+  for (int p = 0; p < 8; ++p) {
+    producers.emplace_back([&, p] {
+      for (int i = 0; i < 25; ++i) {
+        if (!db->write([&](Connection& c) { return put(c, p * 100 + i); })) failed += 1;
+      }
+    });
+  }
+  for (std::thread& producer : producers) producer.join();
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(count(*db), 200);
+}
+
+TEST_F(StoreTest, TheDestructorWaitsForQueuedWrites) {
+  std::atomic<int> done{0};
+  {
+    auto db = open();
+    for (int i = 0; i < 50; ++i) {
+      db->write([i](Connection& c) { return put(c, i); }, [&](Result<void>) { done += 1; });
+    }
+  }
+  EXPECT_EQ(done, 50);
+  EXPECT_EQ(count(*open()), 50);
+}
+
+TEST_F(StoreTest, ReadersCannotWrite) {
+  auto db = open();
+  const Result<void> written = db->read_now([](Connection& c) { return put(c, 1); });
+  ASSERT_FALSE(written);
+  EXPECT_EQ(written.error().code, ErrorCode::kPermissionDenied);
+  EXPECT_EQ(count(*db), 0);
+}
+
+TEST_F(StoreTest, ASecondProgramOnTheSameFileIsRefused) {
+  auto db = open();
+  const auto second = Database::open(path());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
+}
+
+TEST_F(StoreTest, ADatabaseOfANewerProgramIsRefused) {
+  {
+    auto db = open();
+    ASSERT_TRUE(db->write([](Connection& c) {
+      return c.execute("INSERT INTO schema_migrations VALUES (2, 'later', x'00')");
+    }));
+  }
+  const auto opened = Database::open(path());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(opened.error().message.find("newer"), std::string::npos);
+}
+
+TEST_F(StoreTest, AChangedMigrationIsRefused) {
+  {
+    auto db = open();
+    ASSERT_TRUE(db->write([](Connection& c) {
+      return c.execute("UPDATE schema_migrations SET sha256 = zeroblob(32)");
+    }));
+  }
+  const auto opened = Database::open(path());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kFailedPrecondition);
+}
+
+TEST_F(StoreTest, AFileThatIsNoDatabaseIsRefused) {
+  {
+    FILE* file = fopen(path().c_str(), "w");
+    ASSERT_NE(file, nullptr);
+    for (int i = 0; i < 200; ++i) fputs("this is not a database; ", file);
+    fclose(file);
+  }
+  const auto opened = Database::open(path());
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, ErrorCode::kDataLoss);
+}
+
+TEST(MemoryStoreTest, ReadsAndWritesShareOneConnection) {
+  auto opened = Database::open(":memory:");
+  ASSERT_TRUE(opened) << opened.error().message;
+  Database& db = **opened;
+  ASSERT_TRUE(db.write([](Connection& c) { return put(c, 7); }));
+  EXPECT_EQ(count(db), 1);
+}
+
+TEST(MemoryStoreTest, OneLiteralCanRunTwiceAtOnce) {
+  auto opened = Database::open(":memory:");
+  ASSERT_TRUE(opened);
+  ASSERT_TRUE((*opened)->write([](Connection& c) -> Result<void> {
+    static constexpr const char* kSql = "SELECT value FROM json_each('[1,2,3]')";
+    int64_t sum = 0;
+    Statement outer = c.prepare(kSql);
+    while (*outer.step()) {
+      Statement inner = c.prepare(kSql);
+      while (*inner.step()) sum += outer.integer(0) * inner.integer(0);
+    }
+    EXPECT_EQ(sum, 36);
+    return {};
+  }));
+}
+
+}  // namespace
+}  // namespace bcai::store
