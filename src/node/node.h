@@ -17,23 +17,23 @@ namespace bcai::node {
 
 // production.yaml, docs/node.md. Each field has a default but `coordinator` and `key`.
 struct NodeConfig {
-  std::string name;                       // default: the host's name
-  std::string coordinator;                // endpoint
-  std::string key;                        // API key of role node
+  std::string name;         // default: the host's name
+  std::string coordinator;  // endpoint
+  std::string key;          // API key of role node
   std::string ca_file;
-  std::filesystem::path data_directory;   // identity, spool, sandbox state
+  std::filesystem::path data_directory;  // identity, spool, sandbox state
   std::string python = "/usr/bin/python3";
-  int slots = 0;                          // 0: one for each core offered
-  double cpu_cores = 0;                   // offered to jobs; 0: all
-  int64_t memory_bytes = 0;               // 0: 80 % of what is there
-  int64_t disk_bytes = 0;                 // 0: half of what is free
-  bool strangers = false;                 // take jobs of others than the operator
+  int slots = 0;             // 0: one for each core offered
+  double cpu_cores = 0;      // offered to jobs; 0: all
+  int64_t memory_bytes = 0;  // 0: 80 % of what is there
+  int64_t disk_bytes = 0;    // 0: half of what is free
+  bool strangers = false;    // take jobs of others than the operator
   std::map<std::string, std::string> labels;
 };
 
-// The hardware and system as found. GPUs through libnvidia-ml, loaded at run time; a machine without
-// one is normal.
-Capabilities detect_machine();
+// The hardware and system as found. GPUs through libnvidia-ml, loaded at run time; a machine
+// without one is normal. `disk` is where the jobs' files will lie.
+Capabilities detect_machine(const std::filesystem::path& disk = "/");
 
 class Node {
  public:
@@ -51,7 +51,7 @@ class Node {
     std::string node_id;
     int running = 0;
     Capabilities capabilities;
-    std::map<std::string, double> metrics;   // also in <data_directory>/status.json each second
+    std::map<std::string, double> metrics;  // also in <data_directory>/status.json each second
   };
   Status status() const;
 
