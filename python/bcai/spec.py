@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A job as it is being made: the specification and the files, before anything is sent."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from bcai.errors import Finding, InvalidArgument
+from bcai.ids import is_job_id, make_job_id
+
+J = TypeVar("J")
+
+Files = Iterable[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str] | bytes]
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file to be put into the job's working directory as ``path``."""
+
+    path: str
+    source: Path | bytes
+
+    def open(self) -> io.BufferedReader | io.BytesIO:
+        if isinstance(self.source, bytes):
+            return io.BytesIO(self.source)
+        return self.source.open("rb")
+
+
+@dataclass(frozen=True)
+class JobDraft:
+    """What ``submit`` sends: ``spec`` holds only what the caller gave."""
+
+    id: str
+    spec: Mapping[str, Any]
+    files: tuple[LocalFile, ...]
+
+
+class JobMaker(Generic[J]):
+    """What makes jobs: the part that both clients share."""
+
+    def _job_of(self, draft: JobDraft) -> J:
+        raise NotImplementedError
+
+    def create_job(
+        self,
+        code: str | os.PathLike[str] | None = None,
+        requirements: Iterable[str] = (),
+        hardware: Mapping[str, Any] | None = None,
+        timeout: int | None = None,
+        max_retries: int | None = None,
+        *,
+        path: str | os.PathLike[str] | None = None,
+        name: str | None = None,
+        arguments: Iterable[object] = (),
+        files: Files | None = None,
+        environment: Mapping[str, str] | None = None,
+        allow_imports: Iterable[str] = (),
+        import_policy: Literal["standard", "off"] | None = None,
+        queue_timeout: int | None = None,
+        cpu_seconds_max: int | None = None,
+        processes_max: int | None = None,
+        output_bytes_max: int | str | None = None,
+        id: str | None = None,
+    ) -> J:
+        """Makes a job. Nothing is sent before its ``execute()``.
+
+        Give either ``code``, Python source, or ``path``, a file of it. ``hardware`` holds
+        ``cpu_cores``, ``memory``, ``disk``, ``gpu_count``, ``gpu_memory``, ``gpu_model``, sizes as
+        bytes or as ``"8GB"``. ``timeout`` is the wall-clock limit of one attempt and
+        ``queue_timeout`` of the wait before the first, in seconds. ``max_retries`` counts retries
+        of attempts that failed through no fault of the job. ``files`` are put into the job's
+        working directory: paths, or a mapping of names to paths or bytes. ``allow_imports`` adds
+        modules to those that the import policy allows. ``id`` makes this the same job as one
+        submitted before. What is not given takes the network's default.
+
+        Raises TypeError, OSError or InvalidArgument for what is wrong before anything is sent.
+        """
+        draft = _draft(
+            code,
+            path=path,
+            files=files,
+            id=id,
+            requirements=requirements,
+            arguments=arguments,
+            allow_imports=allow_imports,
+            hardware=dict(hardware) if hardware is not None else None,
+            timeout=timeout,
+            max_retries=max_retries,
+            name=name,
+            environment=dict(environment) if environment is not None else None,
+            import_policy=import_policy,
+            queue_timeout=queue_timeout,
+            cpu_seconds_max=cpu_seconds_max,
+            processes_max=processes_max,
+            output_bytes_max=output_bytes_max,
+        )
+        return self._job_of(draft)
+
+
+def _draft(
+    code: str | os.PathLike[str] | None,
+    *,
+    path: str | os.PathLike[str] | None,
+    files: Files | None,
+    id: str | None,
+    allow_imports: Iterable[str],
+    arguments: Iterable[object],
+    requirements: Iterable[str],
+    **members: Any,
+) -> JobDraft:
+    """Raises InvalidArgument for what can be told without the network; the rest is told by it."""
+    if code is not None and not isinstance(code, str):
+        code, path = None, path or code
+    if (code is None) == (path is None):
+        raise TypeError("create_job: expected either code or path")
+    if id is not None and not is_job_id(id):
+        raise InvalidArgument(
+            f"create_job: id {id!r} is not 'job_' and 26 lower-case base32 characters"
+        )
+    spec: dict[str, Any] = {}
+    if code is not None:
+        spec["code"] = code
+    else:
+        assert path is not None
+        spec["code"] = _read_source(Path(path))
+        spec["filename"] = Path(path).name
+    lists = {
+        "arguments": [str(item) for item in arguments],
+        "requirements": _texts("requirements", requirements),
+        "allowed_imports": _texts("allow_imports", allow_imports),
+    }
+    spec |= {name: items for name, items in lists.items() if items}
+    spec |= {name: value for name, value in members.items() if value is not None}
+    return JobDraft(id or make_job_id(), spec, tuple(_local_files(files)))
+
+
+def _texts(name: str, items: Iterable[str]) -> list[str]:
+    if isinstance(items, str):
+        raise TypeError(f"create_job: {name} is a list of texts, not one text")
+    return list(items)
+
+
+def _read_source(path: Path) -> str:
+    data = path.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before) - (before.rfind(b"\n") + 1) + 1
+        finding = Finding("/code", f"byte 0x{data[error.start]:02x} is not UTF-8", line, column)
+        raise InvalidArgument(f"{path} is not UTF-8", findings=[finding]) from None
+
+
+def _local_files(files: Files | None) -> list[LocalFile]:
+    if files is None:
+        return []
+    if isinstance(files, (str, bytes)):
+        raise TypeError("create_job: files is a list of paths or a mapping of names to paths")
+    found: list[LocalFile] = []
+    if isinstance(files, Mapping):
+        for name, source in files.items():
+            if isinstance(source, bytes):
+                found.append(LocalFile(name, source))
+            else:
+                found += _tree(name, Path(source))
+    else:
+        for item in files:
+            found += _tree(Path(item).name, Path(item))
+    return found
+
+
+def _tree(name: str, source: Path) -> list[LocalFile]:
+    """The file itself, or all that lie in a directory, in order of name."""
+    if not source.is_dir():
+        if not source.is_file():
+            raise FileNotFoundError(f"create_job: {source} is no file")
+        return [LocalFile(name, source)]
+    inner = sorted(item for item in source.rglob("*") if item.is_file())
+    return [LocalFile(f"{name}/{item.relative_to(source).as_posix()}", item) for item in inner]
