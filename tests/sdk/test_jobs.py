@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Submitting, waiting, watching, cancelling, against a fake coordinator."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import bcai
+import pytest
+from bcai import SDK, LogLine
+from bcai.ids import is_job_id
+from conftest import Network
+from fake_coordinator import KEY, FakeCoordinator, FakeJob, wait_until
+
+
+def test_nothing_is_sent_before_execute(client: SDK, fake: FakeCoordinator) -> None:
+    job = client.create_job("print(1)")
+    assert is_job_id(job.id)
+    assert job.status == "created"
+    assert job.progress == bcai.Progress()
+    assert job.logs == ""
+    assert job.events() == []
+    assert fake.seen == []
+    with pytest.raises(bcai.FailedPrecondition, match="execute"):
+        job.cancel()
+
+
+def test_execute_returns_the_result(client: SDK, fake: FakeCoordinator) -> None:
+    job = client.create_job("print(1)")
+    result = job.execute()
+    assert result.outputs["loss"] == 2.25
+    assert result.logs == "one\ntwo\n"
+    assert (result.outcome, result.exit_code) == ("finished", 0)
+    assert (result.usage.wall_ms, result.usage.cpu_ms, result.timings.run_ms) == (7, 5, 7)
+    assert job.status == "succeeded"
+    assert job.execute().outputs["loss"] == 2.25
+    assert fake.started == 1
+    assert fake.count("POST", "/v1/jobs") == 1
+
+
+def test_the_whole_specification_is_sent(client: SDK, fake: FakeCoordinator) -> None:
+    client.create_job(
+        "pass",
+        requirements=["torch>=1.12"],
+        hardware={"gpu_memory": "8GB", "gpu_count": 1},
+        timeout=60,
+        max_retries=0,
+        name="n",
+        arguments=["--epochs", 3],
+        environment={"A": "b"},
+        allow_imports=["ctypes"],
+        import_policy="off",
+        queue_timeout=5,
+        cpu_seconds_max=6,
+        processes_max=7,
+        output_bytes_max="1MB",
+    ).execute()
+    (job,) = fake.jobs.values()
+    assert {key: value for key, value in job.spec.items() if key != "id"} == {
+        "code": "pass",
+        "requirements": ["torch>=1.12"],
+        "hardware": {"gpu_memory": "8GB", "gpu_count": 1},
+        "timeout": 60,
+        "max_retries": 0,
+        "name": "n",
+        "arguments": ["--epochs", "3"],
+        "environment": {"A": "b"},
+        "allowed_imports": ["ctypes"],
+        "import_policy": "off",
+        "queue_timeout": 5,
+        "cpu_seconds_max": 6,
+        "processes_max": 7,
+        "output_bytes_max": "1MB",
+    }
+
+
+def test_what_is_not_given_is_not_sent(client: SDK, fake: FakeCoordinator) -> None:
+    client.create_job("pass").execute()
+    (job,) = fake.jobs.values()
+    assert job.spec.keys() == {"id", "code"}
+
+
+def test_code_from_a_file(client: SDK, fake: FakeCoordinator, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text("print('größer')\n", "utf-8")
+    client.create_job(path=script).execute()
+    client.create_job(script).execute()
+    for job in fake.jobs.values():
+        assert (job.spec["code"], job.spec["filename"]) == ("print('größer')\n", "train.py")
+
+
+def test_code_that_is_not_utf8(client: SDK, tmp_path: Path) -> None:
+    script = tmp_path / "latin.py"
+    script.write_bytes(b"x = 1\ns = '\xe9'\n")
+    with pytest.raises(bcai.InvalidArgument, match="not UTF-8") as caught:
+        client.create_job(path=script)
+    (finding,) = caught.value.findings
+    assert (finding.line, finding.column) == (2, 6)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"code": "1", "path": "x.py"}, {"code": None}])
+def test_either_code_or_path(client: SDK, arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="either code or path"):
+        client.create_job(**arguments)
+
+
+def test_a_text_is_no_list(client: SDK) -> None:
+    with pytest.raises(TypeError, match="requirements"):
+        client.create_job("pass", requirements="torch")
+
+
+@pytest.mark.parametrize("options", [{"wait": False}, {"async": True}])
+def test_execute_without_waiting(network: Network, options: dict[str, bool]) -> None:
+    go = threading.Event()
+
+    def plan(job: FakeJob) -> None:
+        job.start()
+        go.wait(20)
+        job.end()
+
+    with SDK(network(plan).endpoint, KEY) as client:
+        job = client.create_job("pass")
+        assert job.execute(**options) is job
+        wait_until(lambda: job.status == "active")
+        with pytest.raises(TimeoutError) as caught:
+            job.wait(timeout=0.1)
+        assert isinstance(caught.value, bcai.DeadlineExceeded)
+        go.set()
+        assert job.wait(timeout=20) == "succeeded"
+        assert job.result().exit_code == 0
+        with pytest.raises(TypeError, match="asynch"):
+            job.execute(asynch=True)
+
+
+def test_a_failed_job_raises_what_it_said(network: Network) -> None:
+    error = {"type": "ValueError", "message": "no", "traceback": "Traceback…\n", "line": 3}
+
+    def plan(job: FakeJob) -> None:
+        job.start()
+        job.log("".join(f"line {number}\n" for number in range(100)))
+        job.end("failed", "the job ended with exit code 1", exit_code=1, error=error,
+                outputs={"step": 4})  # fmt: skip
+
+    with (
+        SDK(network(plan).endpoint, KEY) as client,
+        pytest.raises(bcai.JobFailed, match=r"ValueError: no \(line 3\)") as caught,
+    ):
+        client.create_job("pass").execute()
+    failed = caught.value
+    assert (failed.state, failed.outcome, failed.exit_code) == ("failed", "finished", 1)
+    assert failed.error == bcai.JobErrorInfo("ValueError", "no", "Traceback…\n", 3)
+    assert failed.logs.splitlines() == [f"line {number}" for number in range(80, 100)]
+    assert failed.result.outputs["step"] == 4
+
+
+def test_a_job_that_never_ran(network: Network) -> None:
+    fake = network(lambda job: job.change(state="expired", reason="no node offers a GPU"))
+    with (
+        SDK(fake.endpoint, KEY) as client,
+        pytest.raises(bcai.JobFailed, match="no node offers a GPU") as caught,
+    ):
+        client.create_job("pass").execute()
+    failed = caught.value
+    assert (failed.state, failed.outcome, failed.exit_code) == ("expired", "", None)
+    assert failed.result is None
+
+
+def test_log_lines_and_progress_while_it_runs(network: Network) -> None:
+    heard: list[str] = []
+    told: list[tuple[float | None, str]] = []
+    first = threading.Event()
+
+    def plan(job: FakeJob) -> None:
+        job.start()
+        job.log("a\nb")
+        first.wait(20)
+        job.log("c\n")
+        job.log("warn\n", "stderr")
+        job.change(progress={"fraction": 0.5, "message": "half", "metrics": {"loss": 1.0}})
+        job.change(reason="nothing new about progress")
+        job.log("no newline")
+        job.end()
+
+    def on_log(line: LogLine) -> None:
+        heard.append(f"{line.stream}:{line}")
+        first.set()
+
+    with SDK(network(plan).endpoint, KEY) as client:
+        job = client.create_job("pass")
+        job.execute(on_log=on_log, on_progress=lambda p: told.append((p.fraction, p.message)))
+    assert heard == ["stdout:a", "stdout:bc", "stderr:warn", "stdout:no newline"]
+    assert told == [(0.5, "half")]
+    assert job.progress.metrics == {"loss": 1.0}
+
+
+def test_a_broken_stream_is_resumed(network: Network) -> None:
+    def plan(job: FakeJob) -> None:
+        job.start()
+        for number in range(20):
+            job.log(f"line {number}, part one, ")
+            job.log("part two ✓\n")
+        job.end()
+
+    fake = network(plan)
+    fake.stream_events_max = 3
+    fake.fail("GET", "/v1/jobs/.*/logs", 503, 2)
+    with SDK(fake.endpoint, KEY) as client:
+        job = client.create_job("pass")
+        job.execute(wait=False)
+        lines = list(job.stream_logs())
+    assert lines == [f"line {number}, part one, part two ✓" for number in range(20)]
+    assert all(line.attempt_id and line.time for line in lines)
+    assert fake.count("GET", "/v1/jobs/.*/logs") > 10
+
+
+def test_a_stream_breaks_for_good_without_auto_retry(network: Network) -> None:
+    fake = network()
+    fake.stream_events_max = 1
+    with SDK(fake.endpoint, KEY, auto_retry=False) as client:
+        job = client.create_job("pass")
+        job.execute(wait=False)
+        with pytest.raises(bcai.Unavailable):
+            list(job.stream_logs())
+
+
+def test_cancel(network: Network) -> None:
+    def plan(job: FakeJob) -> None:
+        job.start()
+        wait_until(lambda: job.desired == "cancel")
+        job.end("cancelled", "cancelled by its owner", outcome="cancelled", exit_code=137)
+
+    with SDK(network(plan).endpoint, KEY) as client:
+        job = client.create_job("pass")
+        job.execute(wait=False)
+        job.cancel()
+        assert job.wait(20) == "cancelled"
+        with pytest.raises(bcai.JobFailed) as caught:
+            job.result()
+    assert caught.value.outcome == "cancelled"
+
+
+def test_find_jobs(client: SDK, fake: FakeCoordinator) -> None:
+    made = [client.create_job("pass", name=f"n{number}") for number in range(5)]
+    for job in made:
+        job.execute()
+    assert [job.id for job in client.jobs()] == sorted((job.id for job in made), reverse=True)
+    assert len(client.jobs(limit=3)) == 3
+    assert client.jobs(state="failed") == []
+    found = client.job(made[0].id)
+    assert (found.name, found.status, found.result().outputs["loss"]) == ("n0", "succeeded", 2.25)
+    assert [event.kind for event in found.events()] == ["job.queued"]
+    with pytest.raises(bcai.NotFound):
+        client.job("job_" + "0" * 26)
+    assert client.whoami()["role"] == "owner"
+    assert client.nodes() == []
+
+
+def test_a_unix_socket(network: Network, tmp_path: Path) -> None:
+    fake = network(unix_path=str(tmp_path / "socket"))
+    with SDK(fake.endpoint, KEY) as client:
+        assert client.create_job("pass").execute(on_log=print).outputs["loss"] == 2.25
+
+
+def test_many_threads_share_a_client(client: SDK, fake: FakeCoordinator) -> None:
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            for _ in range(5):
+                client.create_job("pass").execute()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert fake.started == len(fake.jobs) == 40
