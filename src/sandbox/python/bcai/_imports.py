@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""First on sys.meta_path: refuses what the import policy refuses, and changes three modules as they
+are imported (tqdm bars report progress, linecache knows the job's source, spawned processes find
+it). The policy gives clear errors and a chance to ask; it is no border, the sandbox is.
+"""
+__builtins__ = dict(__builtins__)  # the job may break the shared one
+
+import sys
+from posix import stat
+
+from bcai import _control
+
+
+class ImportPolicyError(ImportError):
+    def __reduce__(self):
+        return ImportError, self.args
+
+
+ImportPolicyError.__module__ = "builtins"  # shown without a module's name before it
+
+
+class Policy:
+    """imports.json, and the names the job asked for."""
+
+    def __init__(self, policy, allowed):
+        self._denied = set(policy["denied"])
+        self._packages = set(policy["packages"])
+        self._asked = set(allowed)
+
+    def refused(self, name):
+        """The name to ask for, or None when the import is allowed."""
+        parts = name.split(".")
+        prefixes = [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
+        if any(prefix in self._asked for prefix in prefixes):
+            return None
+        for prefix in prefixes:
+            if prefix in self._denied:
+                return prefix
+        if parts[0] in sys.stdlib_module_names or parts[0] in self._packages:
+            return None
+        return parts[0]
+
+
+class Finder:
+    def __init__(self, policy, filename, work_directory, patches):
+        self._policy = policy            # None: everything may be imported
+        self._filename = filename
+        self._work_directory = work_directory
+        self._patches = patches          # module name -> function(module)
+
+    def find_spec(self, name, path=None, target=None):
+        if self._policy is not None:
+            refused = self._policy.refused(name)
+            if refused and self._is_own_import() and not self._is_own_module(name):
+                raise ImportPolicyError(
+                    f"import of '{refused}' is not allowed by the import policy; "
+                    f"ask for it with --allow-import {refused}", name=name)
+        patch = self._patches.pop(name, None)
+        return None if patch is None else self._patched(name, path, target, patch)
+
+    def _is_own_import(self):
+        """Whether the job's code itself says `import` or calls importlib.import_module. A library
+        that it calls may import what it likes, in Python or in C with the job's frame on top."""
+        frame = sys._getframe(1)
+        asked_importlib = False
+        while frame is not None:
+            file = frame.f_code.co_filename
+            if file.endswith("/importlib/__init__.py"):
+                asked_importlib = True
+            elif not file.startswith("<frozen importlib"):
+                break
+            frame = frame.f_back
+        if frame is None or not (file == self._filename or file.startswith(self._work_directory)):
+            return False
+        if asked_importlib:
+            return True
+        import opcode
+        code = frame.f_code.co_code
+        return (0 <= frame.f_lasti < len(code)
+                and code[frame.f_lasti] == opcode.opmap["IMPORT_NAME"])
+
+    def _is_own_module(self, name):
+        base = self._work_directory + name.partition(".")[0]
+        for candidate in (base + ".py", base):
+            try:
+                stat(candidate)
+                return True
+            except OSError:
+                pass
+        return False
+
+    def _patched(self, name, path, target, patch):
+        for finder in sys.meta_path:
+            find = getattr(finder, "find_spec", None)
+            spec = find(name, path, target) if find and finder is not self else None
+            if spec is None:
+                continue
+            try:
+                _patch_after_exec(spec.loader, patch)
+            except (AttributeError, TypeError):
+                pass  # a loader that cannot be changed: the module goes without
+            return spec
+        return None
+
+
+def _patch_after_exec(loader, patch):
+    exec_module = loader.exec_module
+
+    def exec_and_patch(module):
+        del loader.exec_module
+        exec_module(module)
+        try:
+            patch(module)
+        except Exception:
+            pass  # another version of the library: it works as it is
+
+    _hide(exec_and_patch)
+    loader.exec_module = exec_and_patch
+
+
+def _hide(function):
+    # Frames of this file are then cut from tracebacks by Python itself, as those of importlib are.
+    function.__code__ = function.__code__.replace(co_filename="<frozen importlib._bootstrap>")
+
+
+_hide(Finder.find_spec)
+_hide(Finder._patched)
+
+
+def patch_tqdm(module):
+    bar = module.tqdm
+    display = bar.display
+
+    def display_and_report(self, *args, **options):
+        shown = display(self, *args, **options)
+        try:
+            if not getattr(self, "pos", 0):  # the outermost bar; -0 too
+                _report_bar(self)
+        except Exception:
+            pass
+        return shown
+
+    bar.display = display_and_report
+
+
+def _report_bar(bar):
+    count, total = bar.n, bar.total
+    label = (bar.desc or "").rstrip(": ")
+    if total:
+        _control.bar(min(max(count / total, 0.0), 1.0), f"{label} {count}/{total}".strip())
+    else:
+        _control.bar(None, f"{label} {count} {bar.unit}".strip())
+
+
+def patch_linecache(lines, filename):
+    def patch(module):
+        module.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+    return patch
+
+
+def patch_spawn(path):
+    # A spawned process imports the main module again, by path; __file__ names no file of ours.
+    def patch(module):
+        prepare = module.get_preparation_data
+
+        def get_preparation_data(name):
+            data = prepare(name)
+            if "init_main_from_path" in data:
+                data["init_main_from_path"] = path
+            return data
+
+        module.get_preparation_data = get_preparation_data
+    return patch

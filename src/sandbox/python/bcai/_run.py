@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of a job: a first process that only waits, a second that runs the code as __main__,
+collects the outputs and ends.
+
+Process 1 of a pid namespace ignores signals it has no handler for, SIGKILL from inside included,
+and inherits every orphan. A job in that place could not end itself and would collect zombies, so
+the job is process 2. Nothing of the standard library is imported before the job's code runs.
+"""
+__builtins__ = dict(__builtins__)  # the job may break the shared one
+
+import sys
+from _json import make_scanner
+from _json import encode_basestring_ascii as quote
+from _signal import (SIG_BLOCK, SIG_DFL, SIG_SETMASK, SIGTERM, getsignal, pthread_sigmask, signal)
+from _thread import get_ident
+from posix import (O_CLOEXEC, O_RDONLY, WEXITSTATUS, WIFSIGNALED, WTERMSIG, _exit, chdir, close,
+                   fork, fstat, getpid, kill, listdir, open, read, register_at_fork, waitpid,
+                   write)
+
+import bcai
+from bcai import _collect, _control, _imports
+
+_TERMINATED = 143  # 128 + SIGTERM
+_TRACEBACK_BYTES_MAX = 60_000
+_HERE = __file__.rpartition("/")[0].rpartition("/")[0]
+
+_default_hook = sys.excepthook
+_set_recursion_limit = sys.setrecursionlimit
+
+
+class _Scanner:
+    """What the C scanner of the json module asks for; the module itself is slow to import."""
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+    memo = {}
+
+
+def main(in_directory, work_directory, site_packages=None):
+    task = make_scanner(_Scanner)(_read(in_directory + "/task.json").decode(), 0)[0]
+    code = _read(in_directory + "/main.py")
+    _become_second_process()
+    _control.open_pipe()
+    job = _Job(task, code, in_directory, work_directory.rstrip("/"))
+    signal(SIGTERM, job.on_terminate)
+    register_at_fork(before=job.before_fork, after_in_parent=job.after_fork_in_parent,
+                     after_in_child=job.after_fork_in_child)
+    _collect.reserve_descriptors()
+    job.prepare(site_packages)
+    job.leave(job.run())
+
+
+def _read(path):
+    fd = open(path, O_RDONLY | O_CLOEXEC)
+    parts = []
+    while part := read(fd, 1 << 20):
+        parts.append(part)
+    close(fd)
+    return b"".join(parts)
+
+
+def _become_second_process():
+    try:
+        child = fork()
+    except OSError:
+        return  # only one process is allowed: then the job is the first
+    if child == 0:
+        return
+    signal(SIGTERM, lambda *_: kill(child, SIGTERM))
+    for fd in range(4):
+        try:
+            close(fd)
+        except OSError:
+            pass
+    while True:
+        pid, status = waitpid(-1, 0)
+        if pid == child:
+            _exit(128 + WTERMSIG(status) if WIFSIGNALED(status) else WEXITSTATUS(status))
+
+
+class _Job:
+    def __init__(self, task, code, in_directory, work_directory):
+        self.task = task
+        self.code = code
+        self.filename = task["filename"]
+        self.in_directory = in_directory
+        self.work_directory = work_directory
+        self.pid = getpid()
+        self.error = "null"
+        self.collecting = False
+        self.collected = False
+        self.exit_code = 0
+        self.masks = {}  # thread -> its signal mask while it forks
+        self.main = type(sys)("__main__")
+
+    def prepare(self, site_packages):
+        chdir(self.work_directory)
+        imports = self.task.get("imports") or {}
+        policy = None
+        if imports.get("restricted"):
+            policy = _imports.Policy(imports["policy"], imports.get("allowed", ()))
+        patches = {
+            "tqdm.std": _imports.patch_tqdm,
+            "linecache": _imports.patch_linecache(self.lines(), self.filename),
+            "multiprocessing.spawn": _imports.patch_spawn(self.in_directory + "/main.py"),
+        }
+        sys.meta_path.insert(0, _imports.Finder(policy, self.filename, self.work_directory + "/",
+                                                patches))
+        major, minor = sys.version_info[:2]
+        site_packages = site_packages or f"/opt/venv/lib/python{major}.{minor}/site-packages"
+        sys.path[:] = [self.work_directory, *sys.path, site_packages]
+        sys.argv[:] = [self.filename, *self.task.get("arguments", ())]
+        import _sitebuiltins  # frozen; `site` gives scripts these two
+        import builtins
+        builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+        builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
+        vars(self.main).update(__file__=self.filename, __builtins__=builtins, __cached__=None)
+
+    def lines(self):
+        return self.code.decode("utf-8", "replace").splitlines(keepends=True)
+
+    def run(self):
+        """Executes the code; returns what it ended with: None or an exception."""
+        sys.modules["__main__"] = self.main
+        try:
+            program = compile(self.code, self.filename, "exec", dont_inherit=True)
+            exec(program, vars(self.main))
+        except BaseException as error:
+            error.__traceback__ = error.__traceback__.tb_next
+            return error
+        return None
+
+    def leave(self, error):
+        """Ends the process as Python would, but for the interpreter's shutdown: with torch loaded
+        that costs 140 ms and more."""
+        _set_recursion_limit(10_000)
+        code = self.exit_code_of(error)
+        _guarded(_join_threads)
+        if getpid() == self.pid:
+            if not self.collecting:
+                self.collecting = True
+                self.exit_code = code
+                self.write_outputs()
+            given = dict(bcai._given)
+            _guarded(_run_exit_functions)
+            if any(given.get(name, given) is not value for name, value in bcai._given.items()):
+                self.write_outputs()
+        else:
+            self.exit_code = code  # a process that the job forked came back from its code
+            _guarded(_run_exit_functions)
+        _guarded(self.flush)
+        _exit(self.exit_code)
+
+    def exit_code_of(self, error):
+        if error is None:
+            return 0
+        if not isinstance(error, SystemExit):
+            self.report(error)
+            return 130 if isinstance(error, KeyboardInterrupt) else 1
+        if error.code is None:
+            return 0
+        if isinstance(error.code, int):
+            return error.code & 0xFF
+        _guarded(lambda: print(error.code, file=sys.stderr))
+        return 1
+
+    def on_terminate(self, *_):
+        # Ends here and now: an exception could be caught by the job, and time is short.
+        if self.collecting and not self.collected:
+            self.exit_code = _TERMINATED
+            return
+        _set_recursion_limit(10_000)
+        if not self.collecting:
+            self.collecting = True
+            self.write_outputs()
+        _guarded(_flush_streams)
+        _exit(_TERMINATED)
+
+    # A forked process ends by SIGTERM as any other. The signal waits until that is arranged: one
+    # that came before would be lost, for Python forgets in the child what it had not yet handled.
+    def before_fork(self):
+        self.masks[get_ident()] = pthread_sigmask(SIG_BLOCK, (SIGTERM,))
+
+    def after_fork_in_parent(self):
+        pthread_sigmask(SIG_SETMASK, self.masks.pop(get_ident()))
+
+    def after_fork_in_child(self):
+        if getsignal(SIGTERM) == self.on_terminate:
+            signal(SIGTERM, SIG_DFL)
+        self.after_fork_in_parent()
+
+    def write_outputs(self):
+        _control.flush()
+        _collect.write_outputs(self.work_directory + "/.bcai", bcai._given, vars(self.main),
+                               self.task.get("carried_bytes_max", 64_000_000), self.error)
+        self.collected = True
+
+    def report(self, error):
+        """Shows an uncaught exception as Python does and keeps it for outputs.json."""
+        _guarded(lambda: self.complete_syntax_error(error))
+        _guarded(lambda: _cut_own_frames(error, set()))
+        try:
+            import traceback
+            text = "".join(traceback.format_exception(error))
+        except BaseException:  # the job broke what the module needs
+            text = self.plain_traceback(error)
+        shown = False
+        if sys.excepthook is not _default_hook:
+            shown = _guarded(lambda: sys.excepthook(type(error), error, error.__traceback__))
+        if not shown and not _guarded(lambda: (sys.stderr.write(text), sys.stderr.flush())):
+            _guarded(lambda: write(2, text.encode("utf-8", "replace")))
+        if getpid() == self.pid:
+            self.error = (f'{{"type":{quote(_cut(type(error).__qualname__, 256))},'
+                          f'"message":{quote(_cut(_message(error), 16_384))},'
+                          f'"traceback":{quote(_cut_middle(text, _TRACEBACK_BYTES_MAX))},'
+                          f'"line":{self.line_of(error)}}}')
+
+    def complete_syntax_error(self, error):
+        # Errors found after parsing carry no text: Python would look for a file of that name.
+        if (isinstance(error, SyntaxError) and error.text is None
+                and error.filename == self.filename and error.lineno):
+            error.text = self.lines()[error.lineno - 1]
+
+    def line_of(self, error):
+        try:
+            if isinstance(error, SyntaxError) and error.filename == self.filename:
+                return int(error.lineno or 0)
+            line = 0
+            frame = error.__traceback__
+            while frame is not None:
+                if frame.tb_frame.f_code.co_filename == self.filename:
+                    line = frame.tb_lineno
+                frame = frame.tb_next
+            return line
+        except Exception:
+            return 0
+
+    def plain_traceback(self, error):
+        lines = self.lines()
+        text = "Traceback (most recent call last):\n"
+        frame = error.__traceback__
+        while frame is not None:
+            code = frame.tb_frame.f_code
+            text += f'  File "{code.co_filename}", line {frame.tb_lineno}, in {code.co_name}\n'
+            if code.co_filename == self.filename and 0 < frame.tb_lineno <= len(lines):
+                text += f"    {lines[frame.tb_lineno - 1].strip()}\n"
+            frame = frame.tb_next
+        return f"{text}{type(error).__qualname__}: {_message(error)}\n"
+
+    def flush(self):
+        _guarded(_flush_streams)
+        if _has_open_files():
+            # Python would close them as it takes the modules apart.
+            vars(self.main).clear()
+            import gc
+            gc.collect()
+            writers = ("TextIOWrapper", "BufferedWriter", "BufferedRandom")
+            for thing in gc.get_objects():
+                if type(thing).__name__ in writers and type(thing).__module__ == "_io":
+                    _guarded(thing.flush)
+        ctypes = sys.modules.get("ctypes")
+        if ctypes is not None:
+            ctypes.CDLL(None).fflush(None)  # what native code printed
+
+
+def _guarded(step):
+    """Runs a step of the end that the job may have broken; True when it went through."""
+    try:
+        step()
+        return True
+    except BaseException:
+        return False
+
+
+def _join_threads():
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+
+
+def _run_exit_functions():
+    import atexit
+    atexit._run_exitfuncs()
+
+
+def _flush_streams():
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            _guarded(stream.flush)
+
+
+def _has_open_files():
+    for name in listdir("/proc/self/fd"):
+        if int(name) > 3:
+            try:
+                if fstat(int(name)).st_mode & 0o170000 == 0o100000:
+                    return True
+            except OSError:
+                pass  # the listing's own descriptor
+    return False
+
+
+def _cut_own_frames(error, seen):
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    frame = error.__traceback__
+    while frame is not None and _is_own(frame):
+        frame = frame.tb_next
+    error.__traceback__ = frame
+    while frame is not None:
+        while frame.tb_next is not None and _is_own(frame.tb_next):
+            frame.tb_next = frame.tb_next.tb_next
+        frame = frame.tb_next
+    _cut_own_frames(error.__cause__, seen)
+    _cut_own_frames(error.__context__, seen)
+    for part in getattr(error, "exceptions", ()) if isinstance(error, BaseExceptionGroup) else ():
+        _cut_own_frames(part, seen)
+
+
+def _is_own(frame):
+    return frame.tb_frame.f_code.co_filename.startswith(_HERE + "/")
+
+
+def _message(error):
+    try:
+        return str(error)
+    except BaseException:
+        return "(its message could not be read)"
+
+
+def _cut(text, bytes_max):
+    return text.encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
+
+
+def _cut_middle(text, bytes_max):
+    data = text.encode("utf-8", "replace")
+    if len(data) <= bytes_max:
+        return data.decode("utf-8")
+    half = bytes_max // 2
+    return (data[:half].decode("utf-8", "ignore") + "\n  [...]\n"
+            + data[-half:].decode("utf-8", "ignore"))

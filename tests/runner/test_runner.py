@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a job's code is run, and how it ends."""
+import re
+import signal
+import subprocess
+import textwrap
+import time
+
+import pytest
+
+PYTHON = "/usr/bin/python3"
+
+
+# --- running ---------------------------------------------------------------------------------
+
+
+def test_first_job(job):
+    ran = job.run("""\
+        import torch
+        import torch.nn as nn
+        model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+        x = torch.randn(1000, 784)
+        y = torch.randint(0, 10, (1000,))
+        for epoch in range(10):
+            pred = model(x)
+            loss = nn.CrossEntropyLoss()(pred, y)
+            loss.backward()
+        print(f"Final loss: {loss.item()}")
+        """, restricted=True)
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.stdout == f"Final loss: {ran.outputs['loss']}\n"
+    assert 1.5 < ran.outputs["loss"] < 4
+    assert ran.outputs["epoch"] == 9
+    assert "torch.save" in ran.left_out["model"]
+    tensors = ran.tensors()
+    assert sorted(tensors) == ["pred", "x", "y"]
+    assert tensors["pred"].shape == (1000, 10) and tensors["y"].dtype.is_signed
+    assert ran.error is None
+
+
+def test_main_is_like_a_script(job):
+    ran = job.run("""\
+        import sys, os
+        assert __name__ == "__main__" and __file__ == "train.py" and __package__ is None
+        assert sys.modules["__main__"].__dict__ is globals()
+        assert sys.argv == ["train.py", "--rate", "0.1"]
+        assert os.getcwd() == sys.path[0]
+        assert __builtins__ is sys.modules["builtins"]
+        print("é", end="")
+        print("to stderr", file=sys.stderr)
+        exit(7)
+        """, filename="train.py", arguments=["--rate", "0.1"])
+    assert (ran.exit_code, ran.stdout, ran.stderr) == (7, "é", "to stderr\n")
+    assert ran.messages == [{"started": True}]
+
+
+def test_little_is_imported_before_the_job(job):
+    ran = job.run("import sys\nseen = sorted(m for m in sys.modules if '.' not in m)")
+    slow = {"os", "json", "re", "ast", "inspect", "traceback", "linecache", "typing", "dataclasses",
+            "enum", "signal", "collections", "functools", "contextlib", "threading", "struct"}
+    assert not slow & set(ran.outputs["seen"])
+
+
+@pytest.mark.parametrize("code, exit_code, stderr", [
+    ("raise SystemExit", 0, ""),
+    ("raise SystemExit(3)", 3, ""),
+    ("raise SystemExit(-1)", 255, ""),
+    ("raise SystemExit('no data')", 1, "no data\n"),
+    ("import sys; sys.exit(256)", 0, ""),
+    ("import os; os._exit(9)", 9, ""),
+    ("import os; os.kill(os.getpid(), 9)", 137, ""),
+    ("import os; os.abort()", 134, ""),
+])
+def test_exit_codes(job, code, exit_code, stderr):
+    ran = job.run(code)
+    assert (ran.exit_code, ran.stderr) == (exit_code, stderr)
+
+
+def test_segfault(job):
+    assert job.run("import ctypes; ctypes.string_at(0)").exit_code == 139
+
+
+# --- exceptions ------------------------------------------------------------------------------
+
+
+def plain_python(tmp_path, code, name):
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / name).write_text(textwrap.dedent(code))
+    run = subprocess.run([PYTHON, "-I", "-S", name], cwd=tmp_path / "plain", capture_output=True,
+                         check=False)
+    # A script's path is shown in full by Python 3.9 and later.
+    return run.stderr.decode().replace(str(tmp_path / "plain") + "/", "")
+
+
+@pytest.mark.parametrize("code", [
+    "def f(x):\n    return 1 / x\n\nf(0)\n",
+    "try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('bad') from e\n",
+    "try:\n    {}['a']\nexcept KeyError:\n    int('x')\n",
+    "x = (1,\n",
+    "def f():\n    return 1\nreturn 2\n",
+    "x = 1\n  y = 2\n",
+    "raise ExceptionGroup('many', [ValueError('a'), TypeError('b')])\n",
+    "def f():\n    f()\nf()\n",
+    "class E(Exception):\n    pass\ne = E('x')\ne.add_note('look here')\nraise e\n",
+    "assert 1 == 2, 'no'\n",
+    "import json\njson.loads('{')\n",
+])
+def test_traceback_is_that_of_plain_python(job, tmp_path, code):
+    expected = plain_python(tmp_path, code, "train.py")
+    ran = job.run(code, filename="train.py")
+    # How deep a recursion got depends on what called the code.
+    counts = re.compile(r"repeated \d+ more")
+    assert counts.sub("", ran.stderr) == counts.sub("", expected)
+    assert ran.exit_code == 1
+    assert ran.error["traceback"] == ran.stderr
+
+
+def test_error_report(job):
+    ran = job.run("a = 5\n\ndef f():\n    raise ValueError('bad value')\n\nf()\nb = 6\n")
+    assert ran.error["type"] == "ValueError"
+    assert ran.error["message"] == "bad value"
+    assert ran.error["line"] == 4
+    assert ran.outputs == {"a": 5}
+
+
+def test_syntax_error_report(job):
+    ran = job.run("a = 5\nb = (\n")
+    assert ran.error["type"] == "SyntaxError" and ran.error["line"] == 2
+    assert ran.exit_code == 1 and "'(' was never closed" in ran.stderr
+
+
+def test_nul_byte(job):
+    ran = job.run(b"a = 1\0\n")
+    assert ran.exit_code == 1 and "null bytes" in ran.stderr
+
+
+def test_source_is_known_to_inspect_and_warnings(job):
+    ran = job.run("""\
+        import inspect, warnings
+        def f():
+            return "me"
+        source = inspect.getsource(f)
+        warnings.warn("careful")
+        """)
+    assert ran.outputs["source"] == 'def f():\n    return "me"\n'
+    assert 'warnings.warn("careful")' in ran.stderr
+
+
+def test_own_excepthook(job):
+    ran = job.run("""\
+        import sys
+        sys.excepthook = lambda kind, error, tb: print("hooked", kind.__name__, tb.tb_lineno)
+        1 / 0
+        """)
+    assert ran.stdout == "hooked ZeroDivisionError 3\n" and ran.stderr == ""
+    assert ran.error["type"] == "ZeroDivisionError" and ran.exit_code == 1
+
+
+def test_keyboard_interrupt(job):
+    ran = job.run("raise KeyboardInterrupt")
+    assert ran.exit_code == 130
+
+
+def test_exception_without_message(job):
+    ran = job.run("""\
+        class Bad(Exception):
+            def __str__(self):
+                raise RuntimeError
+        raise Bad
+        """)
+    assert ran.exit_code == 1 and ran.error["type"] == "Bad"
+    assert ran.error["message"] == "(its message could not be read)"
+
+
+def test_huge_message_is_cut(job):
+    ran = job.run("raise ValueError('x' * 10_000_000)")
+    assert len(ran.error["message"]) == 16_384 and len(ran.error["traceback"]) < 65_536
+
+
+# --- processes, threads, ends ----------------------------------------------------------------
+
+
+def test_sigterm_collects_and_ends_with_143(job):
+    process = job.start("""\
+        import time
+        step = 41
+        print("ready", flush=True)
+        while True:
+            try:
+                time.sleep(60)
+            except BaseException:
+                pass
+        """)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    ran = job.end(process, timeout=10)
+    assert ran.exit_code == 143 and ran.outputs["step"] == 41
+
+
+def test_multiprocessing(job):
+    ran = job.run("""\
+        import multiprocessing, os, signal
+        def square(x):
+            return x * x
+        if __name__ == "__main__":
+            with multiprocessing.Pool(2) as pool:
+                squares = pool.map(square, range(5))
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                spawned = pool.map(square, range(5))
+            child = multiprocessing.Process(target=signal.pause)
+            child.start()
+            child.terminate()
+            child.join()
+            code = child.exitcode
+        """)
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.outputs["squares"] == ran.outputs["spawned"] == [0, 1, 4, 9, 16]
+    assert ran.outputs["code"] == -15
+
+
+def test_data_loader_workers(job):
+    ran = job.run("""\
+        import torch
+        from torch.utils.data import DataLoader, TensorDataset
+        data = TensorDataset(torch.arange(8.0))
+        total = 0.0
+        for (batch,) in DataLoader(data, batch_size=2, num_workers=2):
+            total += batch.sum().item()
+        """, restricted=True)
+    assert ran.outputs["total"] == 28.0, ran.stderr
+
+
+def test_a_fork_that_comes_back_does_not_write_outputs(job):
+    ran = job.run("""\
+        import os
+        who = "parent"
+        pid = os.fork()
+        if pid == 0:
+            who = "child"
+        else:
+            status = os.waitpid(pid, 0)[1]
+        """)
+    assert ran.outputs["who"] == "parent" and ran.outputs["status"] == 0
+
+
+def test_subprocess_and_orphans(job):
+    ran = job.run("""\
+        import os, subprocess, time
+        result = subprocess.run(["/bin/sh", "-c", "(sleep 0.1 &) ; exit 3"]).returncode
+        """)
+    assert ran.outputs["result"] == 3
+
+
+def test_threads_are_joined_and_exit_functions_run(job):
+    ran = job.run("""\
+        import atexit, sys, threading, time, bcai
+        def work():
+            time.sleep(0.2)
+            globals()["late"] = 1
+            sys.exit(5)
+        threading.Thread(target=work).start()
+        threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+        atexit.register(print, "bye")
+        atexit.register(lambda: bcai.output("last", 2))
+        """)
+    assert ran.exit_code == 0 and ran.stdout == "bye\n"
+    assert ran.outputs == {"late": 1, "last": 2}
+
+
+def test_open_files_are_flushed(job):
+    ran = job.run("""\
+        import zipfile
+        file = open("a.txt", "w")
+        file.write("text")
+        archive = zipfile.ZipFile("b.zip", "w")
+        archive.writestr("x", "y")
+        def keep():
+            f = open("c.txt", "w")
+            f.write("text")
+            keep.f = f
+        keep()
+        """)
+    work = job.directory / "work"
+    assert ran.exit_code == 0
+    assert (work / "a.txt").read_text() == (work / "c.txt").read_text() == "text"
+    import zipfile
+    assert zipfile.ZipFile(work / "b.zip").namelist() == ["x"]
+
+
+def test_sigterm_while_in_a_long_exit(job):
+    process = job.start("""\
+        import atexit, time
+        x = 1
+        atexit.register(time.sleep, 60)
+        atexit.register(print, "leaving", flush=True)
+        """)
+    assert process.stdout.readline() == b"leaving\n"
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    ran = job.end(process, timeout=30)
+    assert ran.exit_code == 143 and ran.outputs == {"x": 1}
+    assert time.monotonic() - started < 20
