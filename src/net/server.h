@@ -26,13 +26,13 @@ using Headers = std::vector<std::pair<std::string, std::string>>;
 
 struct Request {
   std::string method;
-  std::string path;                            // percent-decoded, without the query
-  std::map<std::string, std::string> query;    // percent-decoded; the last of equal names
-  std::map<std::string, std::string> params;   // {id} of the route's pattern
-  Headers headers;                             // as sent
+  std::string path;                           // percent-decoded, without the query
+  std::map<std::string, std::string> query;   // percent-decoded; the last of equal names
+  std::map<std::string, std::string> params;  // {id} of the route's pattern
+  Headers headers;                            // as sent
   std::string body;
-  std::string peer;                            // "127.0.0.1:53412" or "unix"
-  std::string_view route;                      // the pattern that matched
+  std::string peer;        // "127.0.0.1:53412" or "unix"
+  std::string_view route;  // the pattern that matched
 
   // The first header of that name, compared without case; "" when absent.
   std::string_view header(std::string_view name) const;
@@ -47,9 +47,11 @@ struct FileBody {
 
 struct Response {
   int status = 200;
-  Headers headers;             // Content-Length, Connection and Date are the server's
-  std::string body;
-  std::optional<FileBody> file;  // instead of `body`
+  // Content-Length, Connection and Date are the server's. Only an answer to HEAD that has neither
+  // body nor file states a Content-Length here.
+  Headers headers = {};
+  std::string body = {};
+  std::optional<FileBody> file = {};  // instead of `body`
 };
 
 // A text/event-stream that has begun. Copies speak to the same peer. Thread-safe. What a slow peer
@@ -98,23 +100,24 @@ struct Route {
   std::string method;
   std::string pattern;  // "/v1/jobs/{id}"; {name} matches one segment
   Handler handler;
-  RouteOptions options;
+  RouteOptions options = {};
 };
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:0";  // host:port, [host]:port, or unix:/path
-  std::string tls_certificate_file;    // PEM; both or none
-  std::string tls_key_file;
-  size_t connections_max = 15000;      // further ones are closed at once
-  Millis idle_timeout{75'000};         // between requests
-  Millis request_timeout{60'000};      // first byte to last of one request, while bytes move slowly
+  std::string listen = "127.0.0.1:0";     // host:port, [host]:port, or unix:/path
+  std::string tls_certificate_file = {};  // PEM; both or none
+  std::string tls_key_file = {};
+  size_t connections_max = 15000;  // further ones are closed at once
+  Millis idle_timeout{75'000};     // between requests
+  Millis request_timeout{60'000};  // first byte to last of one request, while bytes move slowly
+  uint64_t body_bytes_total_max = 256 << 20;  // of all requests that are coming in; then 503
   // After each answer, on the loop's thread; route is "" when none matched.
   std::function<void(std::string_view method, std::string_view route, int status,
                      std::chrono::microseconds took)>
-      on_request;
+      on_request = {};
   // The problem+json body of an answer the server makes itself (400, 404, 405, 408, 413, 414, 417,
   // 431, 500, 501, 503, 505); `status` is the one it is sent with, which no code gives exactly.
-  std::function<std::string(int status, ErrorCode code, std::string_view detail)> problem;
+  std::function<std::string(int status, ErrorCode code, std::string_view detail)> problem = {};
 };
 
 class Server {
