@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coordinator/scheduler/requirement.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace bcai::coordinator {
+namespace {
+
+constexpr size_t kTextMax = 256;
+constexpr size_t kClausesMax = 16;
+
+// Longer operators stand before those they begin with.
+constexpr std::pair<std::string_view, VersionOperator> kOperators[] = {
+    {"~=", VersionOperator::kCompatible},   {"==", VersionOperator::kEqual},
+    {"!=", VersionOperator::kNotEqual},     {"<=", VersionOperator::kLessEqual},
+    {">=", VersionOperator::kGreaterEqual}, {"<", VersionOperator::kLess},
+    {">", VersionOperator::kGreater},
+};
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+bool is_separator(char c) { return c == '-' || c == '_' || c == '.'; }
+
+std::string_view trim(std::string_view text) {
+  const size_t first = text.find_first_not_of(" \t");
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
+}
+
+// The longest name at the front; it begins and ends with a letter or digit.
+std::string_view name_at_front(std::string_view text) {
+  size_t end = 0;
+  while (end < text.size() && (is_letter_or_digit(text[end]) || is_separator(text[end]))) ++end;
+  while (end > 0 && is_separator(text[end - 1])) --end;
+  return end > 0 && is_letter_or_digit(text[0]) ? text.substr(0, end) : std::string_view();
+}
+
+Result<VersionClause> parse_clause(std::string_view text) {
+  const auto* const found =
+      std::find_if(std::begin(kOperators), std::end(kOperators),
+                   [&](const auto& candidate) { return text.starts_with(candidate.first); });
+  if (found == std::end(kOperators)) {
+    return error(ErrorCode::kInvalidArgument,
+                 "expected one of ==, !=, >=, <=, >, <, ~= and a version, found '{}'",
+                 text.substr(0, 64));
+  }
+  VersionClause clause{.op = found->second, .version = {}, .prefix = false};
+  std::string_view version = trim(text.substr(found->first.size()));
+  if (version.ends_with(".*")) {
+    clause.prefix = true;
+    version.remove_suffix(2);
+    if (clause.op != VersionOperator::kEqual && clause.op != VersionOperator::kNotEqual) {
+      return error(ErrorCode::kInvalidArgument, "'.*' goes with == and != only, found '{}'",
+                   text.substr(0, 64));
+    }
+  }
+  BCAI_TRY_ASSIGN(clause.version, Version::parse(version));
+  if (clause.op == VersionOperator::kCompatible && clause.version.release.size() < 2) {
+    return error(ErrorCode::kInvalidArgument, "~= needs a version of two parts, found '{}'",
+                 text.substr(0, 64));
+  }
+  return clause;
+}
+
+Result<std::vector<VersionClause>> parse_clauses(std::string_view text) {
+  std::vector<VersionClause> clauses;
+  if (text.starts_with('(') && text.ends_with(')')) text = trim(text.substr(1, text.size() - 2));
+  if (text.empty()) return clauses;
+  size_t start = 0;
+  while (start <= text.size()) {
+    const size_t end = std::min(text.find(',', start), text.size());
+    BCAI_TRY_ASSIGN(VersionClause clause, parse_clause(trim(text.substr(start, end - start))));
+    clauses.push_back(std::move(clause));
+    if (clauses.size() > kClausesMax) {
+      return error(ErrorCode::kInvalidArgument, "more than {} version clauses", kClausesMax);
+    }
+    start = end + 1;
+  }
+  return clauses;
+}
+
+// "[a, b]" at the front, or nothing.
+Result<std::string_view> after_extras(std::string_view text) {
+  if (!text.starts_with('[')) return text;
+  const size_t end = text.find(']');
+  if (end == std::string_view::npos) {
+    return error(ErrorCode::kInvalidArgument, "expected ']' after the extras");
+  }
+  const std::string_view extras = text.substr(1, end - 1);
+  for (char c : extras) {
+    if (is_letter_or_digit(c) || is_separator(c) || c == ',' || c == ' ') continue;
+    return error(ErrorCode::kInvalidArgument, "expected names of extras, found '{}'",
+                 extras.substr(0, 64));
+  }
+  return trim(text.substr(end + 1));
+}
+
+bool satisfies(const Version& installed, const VersionClause& clause) {
+  const Version& wanted = clause.version;
+  const auto order = compare(installed, wanted);
+  switch (clause.op) {
+    case VersionOperator::kEqual: return clause.prefix ? is_within(installed, wanted) : order == 0;
+    case VersionOperator::kNotEqual:
+      return clause.prefix ? !is_within(installed, wanted) : order != 0;
+    case VersionOperator::kLessEqual: return order <= 0;
+    case VersionOperator::kGreaterEqual: return order >= 0;
+    case VersionOperator::kLess:
+      // 3.0rc1 is no "<3.0", though it sorts before.
+      return order < 0 && !(installed.is_prerelease() && !wanted.is_prerelease() &&
+                            compare_release(installed, wanted) == 0);
+    case VersionOperator::kGreater:
+      return order > 0 &&
+             !(installed.post >= 0 && wanted.post < 0 && compare_release(installed, wanted) == 0);
+    case VersionOperator::kCompatible: {
+      Version series = wanted;
+      series.release.pop_back();
+      return order >= 0 && is_within(installed, series);
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string normalized_package_name(std::string_view name) {
+  std::string normalized;
+  for (char c : name) {
+    if (is_separator(c)) {
+      if (!normalized.ends_with('-')) normalized += '-';
+    } else {
+      normalized += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    }
+  }
+  return normalized;
+}
+
+Result<Requirement> parse_requirement(std::string_view text) {
+  if (text.size() > kTextMax) {
+    return error(ErrorCode::kInvalidArgument, "longer than {} bytes", kTextMax);
+  }
+  const std::string_view whole = trim(text);
+  const std::string_view name = name_at_front(whole);
+  if (name.empty()) {
+    return error(ErrorCode::kInvalidArgument, "expected the name of a package, found '{}'",
+                 whole.substr(0, 64));
+  }
+  if (whole.find(';') != std::string_view::npos) {
+    return error(ErrorCode::kInvalidArgument, "'{}': markers (after ';') are not supported",
+                 whole.substr(0, 64));
+  }
+  if (whole.find('@') != std::string_view::npos) {
+    return error(ErrorCode::kInvalidArgument,
+                 "'{}': a package is asked for by name and version, not by address",
+                 whole.substr(0, 64));
+  }
+  BCAI_TRY_ASSIGN(const std::string_view versions, after_extras(trim(whole.substr(name.size()))));
+  Requirement requirement{.name = normalized_package_name(name), .clauses = {}};
+  BCAI_TRY_ASSIGN(requirement.clauses, parse_clauses(versions));
+  return requirement;
+}
+
+bool satisfies(const Version& installed, const Requirement& requirement) {
+  return std::all_of(requirement.clauses.begin(), requirement.clauses.end(),
+                     [&](const VersionClause& clause) { return satisfies(installed, clause); });
+}
+
+void check_requirements(const std::vector<std::string>& requirements,
+                        std::vector<Finding>* findings) {
+  for (size_t i = 0; i < requirements.size(); ++i) {
+    if (const auto parsed = parse_requirement(requirements[i]); !parsed) {
+      findings->push_back(
+          {.pointer = fmt::format("/requirements/{}", i), .message = parsed.error().message});
+    }
+  }
+}
+
+}  // namespace bcai::coordinator
