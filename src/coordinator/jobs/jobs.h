@@ -32,6 +32,10 @@ struct Timing {
 
 // --- users ---
 
+// What `submit` will not take though it decodes: requirements that are not understood. A finding for
+// each, to be shown before anything is stored.
+void check_spec(const JobSpec& spec, std::vector<Finding>* findings);
+
 struct Submission {
   JobId id;
   KeyId owner;
@@ -39,7 +43,7 @@ struct Submission {
 };
 
 // created is false when the same submission was there before. kAlreadyExists: another
-// specification, or another owner, under this id.
+// specification, or another owner, under this id. kInvalidArgument: check_spec finds something.
 struct Submitted {
   bool created = false;
 };
@@ -56,17 +60,21 @@ Result<void> cancel(store::Connection& db, WallTime now, JobId job, std::string_
 Result<NodeId> register_node(store::Connection& db, WallTime now, Random& random,
                              const NodeRegistration& registration, KeyId operator_key);
 
-// A node that waits for work.
+// A node that waits for work, as its request said it.
 struct Waiting {
   NodeId node;
   Capacity free;
+  // The attempts that it holds, as far as the request tells.
+  std::optional<std::vector<AttemptId>> held;
 };
 struct Grant {
   NodeId node;
   Lease lease;
 };
 // One round of scheduling (coordinator/scheduler) over the queued jobs and the nodes that wait:
-// commits the placements as leases, and a reason on every job that still waits.
+// commits the placements as leases, and a reason on every job that still waits. A lease that its
+// node does not hold, because the answer got lost, is granted to it again: the same attempt and
+// epoch, so that a node which has it after all can tell.
 Result<std::vector<Grant>> schedule(store::Connection& db, WallTime now, Random& random,
                                     const std::vector<Waiting>& waiting, const Timing& timing);
 

@@ -34,7 +34,7 @@ struct JobRecord {
   WallTime created_at;
   std::optional<WallTime> started_at;
   std::optional<WallTime> ended_at;
-  JobSpec spec;
+  JobSpec spec;                                // without its code
   std::vector<AttemptRecord> attempts;         // oldest first
   std::optional<AttemptId> published;          // the attempt whose result is the job's
 };

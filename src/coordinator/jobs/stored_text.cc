@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "coordinator/jobs/stored_text.h"
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace bcai::coordinator {
+namespace {
+
+constexpr size_t kCapabilitiesKept = 2048;
+
+json::value parse_stored(std::string_view text) {
+  Result<json::value> parsed = parse_json(text);
+  BCAI_ASSERT(parsed);
+  return *std::move(parsed);
+}
+
+// The reader of an encoding, with its findings checked.
+template <typename Read>
+auto decode_stored(std::string_view text, Read read) {
+  std::vector<Finding> findings;
+  auto decoded = read(parse_stored(text), &findings);
+  BCAI_ASSERT(findings.empty());
+  return decoded;
+}
+
+}  // namespace
+
+std::string spec_text(const JobSpec& spec) { return to_text(encode(spec, false)); }
+
+JobSpec spec_of(std::string_view text) {
+  JobSpec spec = spec_of(text, "#");  // a specification without code does not decode
+  spec.code.clear();
+  return spec;
+}
+
+JobSpec spec_of(std::string_view text, std::string_view code) {
+  json::value value = parse_stored(text);
+  value.as_object()["code"] = "#";
+  std::vector<Finding> findings;
+  JobSpec spec = decode_job_spec(value, &findings);
+  BCAI_ASSERT(findings.empty());
+  spec.code = code;
+  return spec;
+}
+
+std::string needs_text(const JobSpec& spec) {
+  json::value whole = encode(spec, false);
+  json::object needs;
+  for (const char* key : {"hardware", "requirements"}) {
+    needs[key] = std::move(whole.as_object()[key]);
+  }
+  return to_text(needs);
+}
+
+int64_t shape_of(std::string_view needs) {
+  const Sha256 digest = Sha256::of(needs);
+  uint64_t shape = 0;
+  for (size_t i = 0; i < 8; ++i) shape = shape << 8 | digest.bytes[i];
+  return static_cast<int64_t>(shape);
+}
+
+JobSpec needs_of(std::string_view text) { return spec_of(text); }
+
+Progress progress_of(std::string_view text) {
+  // As a heartbeat carries it, which is how the protocol reads it.
+  Progress progress;
+  const json::value value = parse_stored(text);
+  const json::object& object = value.as_object();
+  if (const auto* fraction = object.if_contains("fraction"); fraction && fraction->is_number()) {
+    progress.fraction = fraction->to_number<double>();
+  }
+  if (const auto* message = object.if_contains("message"); message && message->is_string()) {
+    progress.message = to_std(message->get_string());
+  }
+  if (const auto* metrics = object.if_contains("metrics"); metrics && metrics->is_object()) {
+    for (const auto& member : metrics->get_object()) {
+      if (!member.value().is_number()) continue;
+      progress.metrics[std::string(to_std(member.key()))] = member.value().to_number<double>();
+    }
+  }
+  return progress;
+}
+
+Capacity capacity_of(std::string_view text) { return decode_stored(text, decode_capacity); }
+
+AttemptResult result_of(std::string_view text) {
+  return decode_stored(text, decode_attempt_result);
+}
+
+std::shared_ptr<const Capabilities> capabilities_of(const Sha256& digest, std::string_view text) {
+  static std::mutex mutex;
+  static std::map<Sha256, std::shared_ptr<const Capabilities>> kept;
+  {
+    std::lock_guard hold(mutex);
+    if (const auto found = kept.find(digest); found != kept.end()) return found->second;
+  }
+  auto decoded = std::make_shared<const Capabilities>(decode_stored(text, decode_capabilities));
+  std::lock_guard hold(mutex);
+  if (kept.size() >= kCapabilitiesKept) kept.clear();
+  kept[digest] = decoded;
+  return decoded;
+}
+
+}  // namespace bcai::coordinator

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The JSON texts in the columns of jobs, attempts and nodes, and what they hold. They were valid
+// when they were stored: one that is not is a damaged database and asserts.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/crypto.h"
+#include "protocol/job.h"
+#include "protocol/node.h"
+#include "protocol/result.h"
+
+namespace bcai::coordinator {
+
+std::string spec_text(const JobSpec& spec);  // without the code
+JobSpec spec_of(std::string_view text);
+JobSpec spec_of(std::string_view text, std::string_view code);
+
+// What decides where a job can run, and a hash of it: jobs of equal text fit the same nodes.
+std::string needs_text(const JobSpec& spec);
+int64_t shape_of(std::string_view needs);
+JobSpec needs_of(std::string_view text);  // hardware and requirements only
+
+Progress progress_of(std::string_view text);
+Capacity capacity_of(std::string_view text);
+AttemptResult result_of(std::string_view text);
+
+// Nodes tell of hundreds of packages, and are asked about at every round of scheduling, so what was
+// decoded is kept by digest. Thread-safe.
+std::shared_ptr<const Capabilities> capabilities_of(const Sha256& digest, std::string_view text);
+
+}  // namespace bcai::coordinator
