@@ -8,6 +8,7 @@ ever sent to the file's endpoint. Without an endpoint the network is a private o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -87,14 +88,25 @@ def read_config(path: Path) -> dict[str, str]:
 
 
 def _scalar(text: str, where: str) -> str:
-    for quote in "\"'":
-        if text.startswith(quote):
-            end = text.find(quote, 1)
-            if end < 0 or "\\" in text[1:end]:
-                raise InvalidArgument(f"{where}: a quoted value that this reader does not know")
-            return text[1:end]
+    if text.startswith('"'):  # as JSON quotes it, and so does `bcai config`
+        try:
+            value, end = json.JSONDecoder().raw_decode(text)
+        except ValueError:
+            raise InvalidArgument(f"{where}: a quoted text without its end") from None
+        return _alone(str(value), text[end:], where)
+    if text.startswith("'"):
+        end = text.find("'", 1)
+        if end < 0:
+            raise InvalidArgument(f"{where}: a quoted text without its end")
+        return _alone(text[1:end], text[end + 1 :], where)
     text = text.split(" #")[0].rstrip()
     return "" if text in ("null", "~") else text
+
+
+def _alone(value: str, rest: str, where: str) -> str:
+    if rest.strip() and not rest.strip().startswith("#"):
+        raise InvalidArgument(f"{where}: expected nothing after the quoted text, found {rest!r}")
+    return value
 
 
 def find_program(environment: Mapping[str, str] = os.environ) -> str:

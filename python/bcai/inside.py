@@ -2,51 +2,70 @@
 """What a job's own code calls. Outside a job these check their arguments and do nothing else.
 
 Inside the sandbox another module of the same names takes their place and reports to the network,
-so the same script runs on a desk and on the network.
+so the same script runs on a desk and on the network. Both accept and refuse the same.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from typing import Any, SupportsFloat, SupportsInt
+
+_OUTPUT_NAME_MAX = 256
+_METRIC_NAME_MAX = 128
 
 
-def output(name: str | None = None, value: Any = None, /, **values: Any) -> None:
+def output(*pair: Any, **values: Any) -> None:
     """Leaves values in ``result.outputs``: ``output("loss", loss)`` or ``output(loss=loss)``.
 
-    Raises TypeError for a name that is no text, ValueError for an empty one.
+    Raises TypeError for anything but a name of 1 to 256 characters and a value.
     """
-    if name is not None:
-        _check_name("output", name)
-    elif value is not None or not values:
-        raise TypeError("output: expected a name and a value, or name=value")
+    if pair:
+        if len(pair) != 2:
+            raise TypeError(
+                "bcai.output takes a name and a value, or name=value: "
+                f"got {len(pair)} positional arguments"
+            )
+        values = {pair[0]: pair[1], **values}
+    for name in values:
+        _check_name("bcai.output", name, _OUTPUT_NAME_MAX)
 
 
-def progress(fraction: float, message: str = "") -> None:
-    """Says how far the job is: ``fraction`` from 0 to 1.
+def progress(fraction: SupportsFloat | None, message: str = "") -> None:
+    """Says how far the job is, from 0 to 1 (``None``: unknown), and what it does.
 
-    Raises TypeError or ValueError for anything else.
+    Raises TypeError for what is no number, ValueError for NaN.
     """
-    number = float(fraction)
-    if not 0.0 <= number <= 1.0:
-        raise ValueError(f"progress: expected a fraction from 0 to 1, found {number}")
-    if not isinstance(message, str):
-        raise TypeError(f"progress: expected a text, found {type(message).__name__}")
+    if fraction is not None:
+        number = _number("bcai.progress: the fraction", fraction)
+        if number != number:
+            raise ValueError("bcai.progress: the fraction is not a number (nan)")
+    str(message)
 
 
-def log_metric(name: str, value: float, step: int | None = None) -> None:
+def log_metric(name: str, value: SupportsFloat, step: SupportsInt | None = None) -> None:
     """Records a number over the job's course; the newest shows in ``job.progress.metrics``.
 
-    Raises TypeError or ValueError for a bad name, value or step. NaN and infinity are allowed.
+    Raises TypeError for a bad name or value, ValueError for a step beyond 2**53.
     """
-    _check_name("log_metric", name)
-    math.isnan(float(value))
-    if step is not None and (isinstance(step, bool) or not isinstance(step, int)):
-        raise TypeError(f"log_metric: expected a whole number as step, found {step!r}")
+    _check_name("bcai.log_metric", name, _METRIC_NAME_MAX)
+    _number("bcai.log_metric: the value", value)
+    if step is not None and not -(2**53) <= int(step) <= 2**53:
+        raise ValueError("bcai.log_metric: the step is beyond 2**53")
 
 
-def _check_name(function: str, name: object) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"{function}: expected a text as name, found {type(name).__name__}")
-    if not name:
-        raise ValueError(f"{function}: the name is empty")
+def _check_name(function: str, name: object, characters_max: int) -> None:
+    if not isinstance(name, str) or not 0 < len(name) <= characters_max:
+        raise TypeError(
+            f"{function}: a name is text of 1 to {characters_max} characters, not {_short(name)}"
+        )
+
+
+def _number(what: str, value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{what} is a number, not {_short(value)}") from None
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -57,7 +58,7 @@ def write_config(tmp_path: Path, text: str) -> dict[str, str]:
 def test_where_endpoint_and_key_come_from(tmp_path: Path) -> None:
     environment = write_config(
         tmp_path,
-        '---\n# written by bcai\nendpoint: https://file.example/\napi_key: "bcai_f_1"  # mine\n',
+        '---\n# by bcai\nendpoint: https://file.example/\napi_key: "bcai_f_1"  \npython: "/p"\n',
     )
     from_file = config.Target("https://file.example", "bcai_f_1")
     assert config.resolve(None, None, environment=environment) == from_file
@@ -143,33 +144,54 @@ def test_an_event_without_end_is_refused() -> None:
             parser.feed(b"data: " + b"x" * (1 << 20) + b"\n")
 
 
-def test_calls_of_a_job_do_nothing_outside() -> None:
-    bcai.output("loss", 0.5)
-    bcai.output(loss=0.5, accuracy=1)
-    bcai.progress(0.5, "half")
-    bcai.progress(1)
-    bcai.log_metric("loss", float("nan"), step=3)
+CALLS = {
+    "output()": "None",
+    "output('loss', 0.5)": "None",
+    "output(loss=0.5, accuracy=1)": "None",
+    "output('a')": "TypeError",
+    "output('a', 1, 2)": "TypeError",
+    "output(7, 1)": "TypeError",
+    "output('', 1)": "TypeError",
+    "output('x' * 257, 1)": "TypeError",
+    "progress(0.5, 'half')": "None",
+    "progress(1)": "None",
+    "progress(None, 'loading')": "None",
+    "progress(1.5, 7)": "None",
+    "progress(float('nan'))": "ValueError",
+    "progress('half')": "TypeError",
+    "log_metric('loss', float('nan'), step=3)": "None",
+    "log_metric('loss', 1, 2.0)": "None",
+    "log_metric('', 1)": "TypeError",
+    "log_metric('x' * 129, 1)": "TypeError",
+    "log_metric('loss', 'low')": "TypeError",
+    "log_metric('loss', 1, 2**54)": "ValueError",
+}
+EVALUATE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import bcai
+for call in json.load(sys.stdin):
+    try:
+        print(eval(call, vars(bcai)))
+    except Exception as error:
+        print(type(error).__name__)
+"""
+ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(
-    ("call", "error"),
-    [
-        (lambda: bcai.output(), TypeError),
-        (lambda: bcai.output(7, 1), TypeError),
-        (lambda: bcai.output("", 1), ValueError),
-        (lambda: bcai.progress(1.5), ValueError),
-        (lambda: bcai.progress(float("nan")), ValueError),
-        (lambda: bcai.progress("half"), ValueError),
-        (lambda: bcai.progress(0.5, 3), TypeError),
-        (lambda: bcai.log_metric("", 1), ValueError),
-        (lambda: bcai.log_metric("loss", "low"), ValueError),
-        (lambda: bcai.log_metric("loss", 1, step=1.5), TypeError),
-    ],
-)
-def test_calls_of_a_job_check_their_arguments(call: object, error: type[Exception]) -> None:
-    assert callable(call)
-    with pytest.raises(error):
-        call()
+@pytest.mark.parametrize("package", ["python", "src/sandbox/python"])
+def test_calls_of_a_job_are_the_same_outside_and_inside(package: str) -> None:
+    control = os.memfd_create("control")
+    done = subprocess.run(
+        ["bash", "-c", f'exec 3<&{control}; exec "$@"', "bash"]
+        + [sys.executable, "-c", EVALUATE, str(ROOT / package)],
+        input=json.dumps(list(CALLS)),
+        pass_fds=[control],
+        capture_output=True,
+        text=True,
+    )
+    os.close(control)
+    assert dict(zip(CALLS, done.stdout.splitlines(), strict=True)) == CALLS, done.stderr
 
 
 def program(tmp_path: Path, body: str) -> Path:
