@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # bcai_embed(TARGET FUNCTION FILE...): the bytes of the files in the library, as
 #   std::string_view FUNCTION(std::string_view name);   // empty when there is no such file
+#   std::span<const std::string_view> FUNCTION_names();
 # in namespace bcai, declared in "<FUNCTION>.h". The name is the path as written in the list.
 function(bcai_embed target function)
   set(dir ${CMAKE_CURRENT_BINARY_DIR}/${function})
   set(assembly ".section .rodata\n")
   set(externs "")
   set(table "")
+  set(names "")
   set(index 0)
   set(inputs "")
   foreach(file IN LISTS ARGN)
@@ -19,15 +21,18 @@ function(bcai_embed target function)
     string(APPEND externs "extern const char ${symbol}[];\nextern const char ${symbol}_end[];\n")
     string(APPEND table
       "  if (name == \"${file}\") return {${symbol}, static_cast<size_t>(${symbol}_end - ${symbol})};\n")
+    string(APPEND names "\"${file}\", ")
     math(EXPR index "${index} + 1")
   endforeach()
   string(APPEND assembly ".section .note.GNU-stack,\"\",@progbits\n")
   file(CONFIGURE OUTPUT ${dir}/${function}.S CONTENT "${assembly}" @ONLY)
   file(CONFIGURE OUTPUT ${dir}/${function}.h CONTENT
 "#pragma once
+#include <span>
 #include <string_view>
 namespace bcai {
 std::string_view ${function}(std::string_view name);
+std::span<const std::string_view> ${function}_names();
 }
 " @ONLY)
   file(CONFIGURE OUTPUT ${dir}/${function}.cc CONTENT
@@ -37,6 +42,10 @@ ${externs}}
 namespace bcai {
 std::string_view ${function}(std::string_view name) {
 ${table}  return {};
+}
+std::span<const std::string_view> ${function}_names() {
+  static constexpr std::string_view kNames[] = {${names}};
+  return kNames;
 }
 }
 " @ONLY)
