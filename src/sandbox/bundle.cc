@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/bundle.h"
+
+#include <algorithm>
+
+namespace bcai::sandbox {
+namespace {
+
+constexpr int64_t kCpuPeriodUs = 100'000;
+constexpr int64_t kShmBytesMax = int64_t{64} << 30;
+
+struct Range {
+  const char* field;
+  int64_t value;
+  int64_t min;
+  int64_t max;
+};
+
+Result<void> validate_limits(const Limits& limits) {
+  constexpr int64_t kHuge = int64_t{1} << 50;
+  const Range ranges[] = {
+      // runc itself needs some 10 MB while it becomes the job.
+      {"memory_bytes_max", limits.memory_bytes_max, 16'000'000, kHuge},
+      {"disk_bytes_max", limits.disk_bytes_max, 65'536, kHuge},
+      {"inodes_max", limits.inodes_max, 16, int64_t{1} << 40},
+      {"processes_max", limits.processes_max, 1, 4'194'304},
+      {"open_files_max", limits.open_files_max, 16, 1'048'576},
+      {"cpu_millicores", limits.cpu_millicores, 10, 4'096'000},
+      {"cpu_ms_max", limits.cpu_ms_max, 0, kHuge},
+      {"wall_ms_max", limits.wall_ms_max, 1, kHuge},
+      {"file_bytes_max", limits.file_bytes_max, 0, kHuge},
+      {"output_bytes_max", limits.output_bytes_max, 0, kHuge},
+      {"output_bytes_kill", limits.output_bytes_kill, 1, kHuge},
+      {"artifacts_max", limits.artifacts_max, 0, 100'000},
+      {"artifact_bytes_max", limits.artifact_bytes_max, 0, kHuge},
+      {"carried_bytes_max", limits.carried_bytes_max, 0, kHuge},
+      {"grace", limits.grace.count(), 0, 600'000},
+  };
+  for (const Range& range : ranges) {
+    if (range.value >= range.min && range.value <= range.max) continue;
+    return error(ErrorCode::kInvalidArgument, "limit {} is {}, expected {} to {}", range.field,
+                 range.value, range.min, range.max);
+  }
+  return {};
+}
+
+json::object mapping(uint32_t inside, uint32_t outside) {
+  return {{"containerID", inside}, {"hostID", outside}, {"size", 1}};
+}
+
+json::array mappings(const BundleContext& context) {
+  if (context.rootless) return {mapping(0, context.uid)};
+  return {mapping(0, context.uid), mapping(kJobUid, context.uid + 1)};
+}
+
+json::array namespaces() {
+  json::array out;
+  for (const char* type : {"pid", "ipc", "uts", "mount", "network", "cgroup", "user"}) {
+    out.push_back(json::object{{"type", type}});
+  }
+  return out;
+}
+
+json::object tmpfs(const char* destination, const std::string& options) {
+  json::array list{"nosuid", "nodev", "noexec"};
+  for (size_t start = 0; start < options.size();) {
+    const size_t end = std::min(options.find(',', start), options.size());
+    list.emplace_back(options.substr(start, end - start));
+    start = end + 1;
+  }
+  return {{"destination", destination}, {"type", "tmpfs"}, {"source", "tmpfs"}, {"options", list}};
+}
+
+json::array mounts(const Task& task, const BundleContext& context) {
+  const std::string bounds =
+      fmt::format("mode=1777,size={},nr_inodes={}",
+                  std::min(task.limits.disk_bytes_max, kShmBytesMax), task.limits.inodes_max);
+  json::array out{
+      json::object{{"destination", "/proc"},
+                   {"type", "proc"},
+                   {"source", "proc"},
+                   {"options", json::array{"nosuid", "nodev", "noexec"}}},
+      json::object{{"destination", "/dev"},
+                   {"type", "tmpfs"},
+                   {"source", "tmpfs"},
+                   {"options", json::array{"nosuid", "strictatime", "mode=755", "size=64k"}}},
+      tmpfs("/dev/shm", bounds),
+      tmpfs("/tmp", bounds),
+  };
+  for (const Bind& bind : context.binds) {
+    json::array options{"bind", "nosuid", "nodev"};
+    options.push_back(bind.writable ? "rw" : "ro");
+    if (bind.writable) options.push_back("noexec");
+    out.push_back(json::object{{"destination", bind.destination},
+                               {"type", "bind"},
+                               {"source", bind.source},
+                               {"options", options}});
+  }
+  return out;
+}
+
+json::object rlimit(const char* type, int64_t value) {
+  return {{"type", type}, {"hard", value}, {"soft", value}};
+}
+
+json::array rlimits(const Limits& limits, const BundleContext& context) {
+  const int64_t file = limits.file_bytes_max > 0 ? limits.file_bytes_max : limits.disk_bytes_max;
+  json::array out{
+      rlimit("RLIMIT_CORE", 0),          rlimit("RLIMIT_NOFILE", limits.open_files_max),
+      rlimit("RLIMIT_MEMLOCK", 8 << 20), rlimit("RLIMIT_MSGQUEUE", 0),
+      rlimit("RLIMIT_SIGPENDING", 512),  rlimit("RLIMIT_RTPRIO", 0),
+      rlimit("RLIMIT_NICE", 0),          rlimit("RLIMIT_FSIZE", file),
+  };
+  if (limits.cpu_ms_max > 0) {
+    // A net below the budget that the supervisor keeps: of each process alone, so doubled.
+    out.push_back(rlimit("RLIMIT_CPU", limits.cpu_ms_max / 500 + 1));
+  }
+  // What a group would hold back is at least held back in each process.
+  if (!context.cgroups || !context.cgroups->memory) {
+    out.push_back(rlimit("RLIMIT_DATA", limits.memory_bytes_max));
+  }
+  if (!context.cgroups || !context.cgroups->pids) {
+    out.push_back(rlimit("RLIMIT_NPROC", limits.processes_max));
+  }
+  return out;
+}
+
+json::array environment(const Task& task) {
+  json::array out{"PATH=/usr/bin:/bin", "HOME=/work",         "USER=job",
+                  "LOGNAME=job",        "LANG=C.UTF-8",       "LC_ALL=C.UTF-8",
+                  "TMPDIR=/tmp",        "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"};
+  // Threads beyond the quota only wait for it; libraries otherwise count the machine's cores.
+  const int64_t threads = std::max<int64_t>(1, (task.limits.cpu_millicores + 999) / 1000);
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    out.emplace_back(fmt::format("{}={}", name, threads));
+  }
+  for (const auto& [name, value] : task.environment) out.emplace_back(name + "=" + value);
+  return out;
+}
+
+json::object process(const Task& task, const BundleContext& context) {
+  const uint32_t uid = context.rootless ? 0 : kJobUid;
+  const json::array none;
+  return {
+      {"terminal", false},
+      {"user", {{"uid", uid}, {"gid", uid}, {"umask", 077}}},
+      {"args", json::array{"/usr/bin/python3", "-I", "-S", "-B", "-u", "/opt/bcai/runner.py"}},
+      {"env", environment(task)},
+      {"cwd", "/work"},
+      {"capabilities",
+       {{"bounding", none},
+        {"effective", none},
+        {"inheritable", none},
+        {"permitted", none},
+        {"ambient", none}}},
+      {"rlimits", rlimits(task.limits, context)},
+      {"noNewPrivileges", true},
+      {"oomScoreAdj", 1000},
+  };
+}
+
+json::object resources(const Limits& limits, const BundleContext& context) {
+  json::object out{{"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}}};
+  if (!context.cgroups || context.cgroup_path.empty()) return out;
+  const CgroupLayout& layout = *context.cgroups;
+  if (layout.memory) {
+    json::object memory{{"limit", limits.memory_bytes_max}};
+    if (layout.swap) memory["swap"] = limits.memory_bytes_max;  // both together
+    out["memory"] = std::move(memory);
+    if (layout.mode == CgroupMode::kV2) out["unified"] = {{"memory.oom.group", "1"}};
+  }
+  if (layout.pids) out["pids"] = {{"limit", limits.processes_max}};
+  if (layout.cpu) {
+    out["cpu"] = {{"quota", limits.cpu_millicores * kCpuPeriodUs / 1000}, {"period", kCpuPeriodUs}};
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<void> validate(const Task& task) {
+  const auto in_id = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  };
+  if (task.id.empty() || task.id.size() > 64 ||
+      !std::all_of(task.id.begin(), task.id.end(), in_id)) {
+    return error(ErrorCode::kInvalidArgument, "task id is '{}', expected 1 to 64 of a-z 0-9 _",
+                 task.id);
+  }
+  for (const auto& [name, value] : task.environment) {
+    if (name.empty() || name.find('=') != std::string::npos ||
+        name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {
+      return error(ErrorCode::kInvalidArgument,
+                   "environment variable '{}' cannot be set: it is empty or holds '=' or NUL",
+                   name);
+    }
+  }
+  return validate_limits(task.limits);
+}
+
+json::object make_config(const Task& task, const BundleContext& context) {
+  json::object linux{
+      {"namespaces", namespaces()},
+      {"uidMappings", mappings(context)},
+      {"gidMappings", mappings(context)},
+      {"rootfsPropagation", "private"},
+      {"resources", resources(task.limits, context)},
+      {"maskedPaths",
+       {"/proc/acpi",        "/proc/asound",      "/proc/cmdline",    "/proc/config.gz",
+        "/proc/interrupts",  "/proc/kallsyms",    "/proc/kcore",      "/proc/keys",
+        "/proc/key-users",   "/proc/kpagecount",  "/proc/kpageflags", "/proc/latency_stats",
+        "/proc/modules",     "/proc/partitions",  "/proc/diskstats",  "/proc/sched_debug",
+        "/proc/schedstat",   "/proc/scsi",        "/proc/sysvipc",    "/proc/timer_list",
+        "/proc/timer_stats", "/proc/vmallocinfo", "/proc/swaps",      "/proc/slabinfo",
+        "/proc/zoneinfo"}},
+      {"readonlyPaths",
+       {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/driver"}},
+  };
+  if (!context.cgroup_path.empty()) linux["cgroupsPath"] = context.cgroup_path;
+  if (context.seccomp) linux["seccomp"] = *context.seccomp;
+  return {
+      {"ociVersion", "1.0.2"},
+      {"process", process(task, context)},
+      {"root", {{"path", context.root}, {"readonly", true}}},
+      {"hostname", "sandbox"},
+      {"mounts", mounts(task, context)},
+      {"linux", std::move(linux)},
+  };
+}
+
+std::string make_task_json(const Task& task, std::string_view imports_policy) {
+  auto policy = parse_json(imports_policy);
+  json::array arguments;
+  for (const std::string& argument : task.arguments) arguments.emplace_back(argument);
+  json::array allowed;
+  for (const std::string& module : task.allowed_imports) allowed.emplace_back(module);
+  return to_text(json::object{
+      {"filename", task.filename},
+      {"arguments", std::move(arguments)},
+      {"imports",
+       {{"restricted", task.imports_restricted},
+        {"allowed", std::move(allowed)},
+        {"policy", policy ? *policy : json::value(nullptr)}}},
+      {"carried_bytes_max", task.limits.carried_bytes_max},
+  });
+}
+
+}  // namespace bcai::sandbox

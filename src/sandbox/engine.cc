@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+// The order of the steps.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/log.h"
+#include "sandbox/bundle.h"
+#include "sandbox/collect.h"
+#include "sandbox/engine.h"
+#include "sandbox/inspect.h"
+#include "sandbox/seccomp.h"
+#include "sandbox/staging.h"
+#include "sandbox/supervise.h"
+#include "sandbox/sweep.h"
+#include "sandbox_files.h"
+
+namespace bcai::sandbox {
+namespace fs = std::filesystem;
+
+namespace {
+
+// A place that a job's user may walk to, whoever owns the directories above the state directory.
+constexpr const char* kRunDirectory = "/run/bcai";
+constexpr const char* kAttachAt = "/run/bcai/root";
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
+  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "set up a pipe");
+  return pipe;
+}
+
+// Removes its directory when it goes.
+struct ScratchDirectory {
+  fs::path path;
+  ~ScratchDirectory() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+};
+
+Report node_failure(std::string detail) {
+  Report report;
+  report.outcome = Outcome::kNodeFailure;
+  report.detail = std::move(detail);
+  return report;
+}
+
+Usage usage_of(const Ending& ending) {
+  return {.wall_ms = (ending.gone - ending.alive).count(),
+          .cpu_ms = ending.counters.cpu_ms,
+          .memory_peak_bytes = ending.counters.memory_peak_bytes,
+          .processes_peak = ending.counters.processes_peak,
+          .output_bytes = ending.output_bytes,
+          .output_bytes_dropped = ending.output_bytes_dropped};
+}
+
+CollectLimits collect_limits(const Limits& limits) {
+  return {.artifacts_max = limits.artifacts_max,
+          .artifact_bytes_max = limits.artifact_bytes_max,
+          .carried_bytes_max = limits.carried_bytes_max};
+}
+
+Result<UniqueFd> lock_state(const fs::path& state) {
+  const fs::path path = state / "lock";
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd) return errno_error(errno, "open " + path.string());
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return error(ErrorCode::kFailedPrecondition,
+                 "{} is in use by another process; each node needs a state directory of its own",
+                 state.string());
+  }
+  return fd;
+}
+
+}  // namespace
+
+std::string_view name(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::kFinished: return "finished";
+    case Outcome::kOutOfMemory: return "out_of_memory";
+    case Outcome::kTimedOut: return "timed_out";
+    case Outcome::kOverCpu: return "over_cpu";
+    case Outcome::kOverOutput: return "over_output";
+    case Outcome::kOverProcesses: return "over_processes";
+    case Outcome::kCancelled: return "cancelled";
+    case Outcome::kPolicyViolation: return "policy_violation";
+    case Outcome::kNodeFailure: break;
+  }
+  return "node_failure";
+}
+
+Cancellation::Cancellation() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  BCAI_ASSERT(fd_ >= 0);
+}
+
+Cancellation::~Cancellation() { close(fd_); }
+
+void Cancellation::cancel() { eventfd_write(fd_, 1); }
+
+bool Cancellation::cancelled() const {
+  // Never read, so that every waiter sees it.
+  pollfd event{.fd = fd_, .events = POLLIN, .revents = 0};
+  return poll(&event, 1, 0) > 0;
+}
+
+Result<void> Engine::Impl::prepare() {
+  BCAI_TRY(make_directories(options.state_directory, 0700));
+  std::error_code failed;
+  options.state_directory = fs::canonical(options.state_directory, failed);
+  if (failed) return errno_error(failed.value(), "resolve the state directory");
+  BCAI_TRY_ASSIGN(lock, lock_state(options.state_directory));
+  for (const char* directory : {"runc", "bundles"}) {
+    BCAI_TRY(make_directories(options.state_directory / directory, 0700));
+  }
+  auto found = find_runtime(options.runc, options.state_directory / "runtime");
+  const std::string parent = group_name(options.cgroup_parent, options.state_directory);
+  cgroups = prepare_cgroups(parent);
+  host = describe_host(found, cgroups);
+  if (!found) return Error{ErrorCode::kFailedPrecondition, found.error().message};
+  runtime = *std::move(found);
+  group = "/" + parent;
+  BCAI_TRY(sweep(options.state_directory, cgroups, group));
+  BCAI_TRY_ASSIGN(root, prepare_root(options.state_directory, options.python));
+  environment = {.python_version = root.interpreter.version, .packages = root.interpreter.packages};
+  if (!host.rootless) {
+    BCAI_TRY(make_directories(std::string(kRunDirectory) + "/slots"));
+    BCAI_TRY(make_directories(kAttachAt));
+    slots = std::make_unique<Slots>(std::string(kRunDirectory) + "/slots", options.uid_base,
+                                    options.slots_max);
+  }
+  if (options.seccomp) seccomp = seccomp_profile();
+  // runc leaves the job's first process to us, to be reaped and its status read.
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno_error(errno, "become a subreaper");
+  return {};
+}
+
+void Engine::Impl::remove_groups() const {
+  if (cgroups.mode == CgroupMode::kNone) return;
+  JobGroup(cgroups, group).remove();
+}
+
+Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const Callbacks& callbacks,
+                         Cancellation& cancellation) {
+  const Instant asked = clock.now();
+  if (auto valid = validate(task); !valid) return node_failure(valid.error().message);
+  if (cancellation.cancelled()) {
+    Report report;
+    report.outcome = Outcome::kCancelled;
+    report.detail = "cancelled before it started";
+    return report;
+  }
+  std::optional<Slots::Lease> slot;
+  if (slots) {
+    auto lease = slots->acquire();
+    if (!lease) return node_failure(lease.error().message);
+    slot.emplace(*std::move(lease));
+  }
+  const JobGroup job_group(cgroups, group + "/" + task.id);
+  const ScratchDirectory bundle{options.state_directory / "bundles" / task.id};
+  const ScratchDirectory container{options.state_directory / "runc" / task.id};
+  auto stage = make_stage(task, bundle.path, slot ? slot->uid() : geteuid());
+  if (!stage) return node_failure(stage.error().message);
+  auto watched = start(task, *stage, bundle.path, job_group, slot ? slot->uid() : geteuid());
+  if (!watched) {
+    job_group.remove();
+    return node_failure(watched.error().message);
+  }
+  const Ending ending = supervise(*std::move(watched), task.limits, callbacks, cancellation);
+  Verdict verdict = judge(ending, task.limits);
+  Report report;
+  report.outcome = verdict.outcome;
+  report.exit_code = verdict.exit_code;
+  report.detail = std::move(verdict.detail);
+  report.usage = usage_of(ending);
+  report.start_ms = (ending.alive - asked).count();
+  report.run_ms = (ending.gone - ending.alive).count();
+  if (job_group.populated()) {
+    if (slot) slot->quarantine();
+    log_event(LogLevel::kError, "sandbox.unkillable", {{"task", task.id}});
+  } else if (ending.ran) {
+    gather(*stage, artifacts_to, task.limits, &report);
+  }
+  job_group.remove();
+  report.collect_ms = (clock.now() - ending.gone).count();
+  return report;
+}
+
+Result<Stage> Engine::Impl::make_stage(const Task& task, const fs::path& bundle,
+                                       uint32_t uid) const {
+  BCAI_TRY(make_directories(bundle, 0700));
+  const std::string task_json = make_task_json(task, sandbox_files("../policy/imports.json"));
+  if (host.rootless) return stage_directories(task, root, task_json, bundle);
+  return stage_mounts(task, root, task_json, kAttachAt, uid + 1);
+}
+
+Result<Watched> Engine::Impl::start(const Task& task, const Stage& stage, const fs::path& bundle,
+                                    const JobGroup& job_group, uint32_t uid) const {
+  const BundleContext context{.root = host.rootless ? root.tree.string() : kAttachAt,
+                              .cgroup_path = job_group.runc_path(),
+                              .cgroups = &cgroups,
+                              .seccomp = options.seccomp ? &seccomp : nullptr,
+                              .rootless = host.rootless,
+                              .uid = uid,
+                              .binds = stage.binds};
+  BCAI_TRY(write_file(bundle / "config.json", to_text(make_config(task, context))));
+  BCAI_TRY(job_group.create());
+  BCAI_TRY_ASSIGN(Pipe out, make_pipe());
+  BCAI_TRY_ASSIGN(Pipe err, make_pipe());
+  BCAI_TRY_ASSIGN(Pipe control, make_pipe());
+  const RunPaths paths{.state = options.state_directory / "runc",
+                       .bundle = bundle,
+                       .pid_file = bundle / "pid",
+                       .log = bundle / "log"};
+  BCAI_TRY_ASSIGN(Child runc,
+                  spawn({.arguments = run_arguments(runtime, paths, task.id, host.rootless),
+                         .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                         .stdout_fd = out.write.get(),
+                         .stderr_fd = err.write.get(),
+                         .third_fd = control.write.get(),
+                         .attachments = stage.attachments,
+                         .cgroup_procs = job_group.procs_file(),
+                         .dies_with_this_thread = true}));
+  return Watched{.runc = std::move(runc),
+                 .out = std::move(out.read),
+                 .err = std::move(err.read),
+                 .control = std::move(control.read),
+                 .pid_file = paths.pid_file,
+                 .log = paths.log,
+                 .group = job_group};
+}
+
+void Engine::Impl::gather(const Stage& stage, const fs::path& artifacts_to, const Limits& limits,
+                          Report* report) {
+  auto collected = collect(stage.work.get(), artifacts_to, collect_limits(limits));
+  if (!collected) {
+    report->outcome = Outcome::kNodeFailure;
+    report->detail = "the results could not be collected: " + collected.error().message;
+    return;
+  }
+  report->outputs_json = std::move(collected->outputs_json);
+  report->artifacts = std::move(collected->artifacts);
+  report->left_out = std::move(collected->left_out);
+}
+
+Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Engine::~Engine() { impl_->remove_groups(); }
+
+Result<std::unique_ptr<Engine>> Engine::make(EngineOptions options) {
+  auto impl = std::make_unique<Impl>();
+  impl->options = std::move(options);
+  BCAI_TRY(impl->prepare());
+  return std::unique_ptr<Engine>(new Engine(std::move(impl)));
+}
+
+Report Engine::run(const Task& task, const fs::path& artifacts_to, const Callbacks& callbacks,
+                   Cancellation& cancellation) {
+  return impl_->run(task, artifacts_to, callbacks, cancellation);
+}
+
+std::vector<SelfTestLine> Engine::self_test() {
+  return run_self_test(*this, impl_->options.state_directory / "self_test");
+}
+
+const Host& Engine::host() const { return impl_->host; }
+
+const BaseEnvironment& Engine::environment() const { return impl_->environment; }
+
+}  // namespace bcai::sandbox

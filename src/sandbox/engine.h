@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// The engine's insides; other rooms see sandbox.h alone.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/root.h"
+#include "sandbox/runtime.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/slots.h"
+#include "sandbox/staging.h"
+#include "sandbox/supervise.h"
+
+namespace bcai::sandbox {
+
+// Constant once prepared, but for the slots, which lock for themselves.
+struct Engine::Impl {
+  EngineOptions options;
+  UniqueFd lock;
+  SystemClock clock;
+  Runtime runtime;
+  CgroupLayout cgroups;
+  std::string group;  // "/bcai/3f2a"
+  Root root;
+  Host host;
+  BaseEnvironment environment;
+  std::unique_ptr<Slots> slots;  // null when rootless
+  json::object seccomp;
+
+  Result<void> prepare();
+  Report run(const Task& task, const std::filesystem::path& artifacts_to,
+             const Callbacks& callbacks, Cancellation& cancellation);
+  void remove_groups() const;
+
+ private:
+  Result<Stage> make_stage(const Task& task, const std::filesystem::path& bundle,
+                           uint32_t uid) const;
+  Result<Watched> start(const Task& task, const Stage& stage, const std::filesystem::path& bundle,
+                        const JobGroup& job_group, uint32_t uid) const;
+  static void gather(const Stage& stage, const std::filesystem::path& artifacts_to,
+                     const Limits& limits, Report* report);
+};
+
+// Artifacts of the probes go below `scratch`, which is removed.
+std::vector<SelfTestLine> run_self_test(Engine& engine, const std::filesystem::path& scratch);
+
+}  // namespace bcai::sandbox

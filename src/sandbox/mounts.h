@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Detached mounts: made by descriptor, attached by the child that becomes runc, in a mount
+// namespace of its own (spawn.h). The host's mount table never holds one, and when the last
+// descriptor and the last namespace are gone, so is the mount: also after SIGKILL. Needs
+// CAP_SYS_ADMIN.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/result.h"
+
+namespace bcai::sandbox {
+
+struct TmpfsOptions {
+  int64_t bytes_max = 0;
+  int64_t inodes_max = 0;
+  unsigned mode = 0700;
+  uint32_t uid = 0;  // and gid
+};
+
+// nosuid, nodev, noexec. The descriptor can be walked with openat.
+Result<UniqueFd> make_tmpfs(const TmpfsOptions& options);
+
+// The tree at `path`, without what is mounted below it; read-only, nosuid, nodev.
+Result<UniqueFd> clone_read_only(const std::filesystem::path& path);
+
+// From now on nothing can be written through this mount.
+Result<void> make_read_only(int mount_fd);
+
+}  // namespace bcai::sandbox

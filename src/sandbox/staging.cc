@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/staging.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sandbox/mounts.h"
+
+namespace bcai::sandbox {
+namespace {
+
+constexpr uint32_t kKeepOwner = ~uint32_t{0};
+
+UniqueFd open_below(int directory, const std::string& path, uint64_t flags, uint64_t mode = 0) {
+  open_how how{};
+  how.flags = flags | O_CLOEXEC;
+  how.mode = mode;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+  return UniqueFd(
+      static_cast<int>(syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
+}
+
+Result<void> own(int fd, uint32_t uid, const std::string& path) {
+  if (uid == kKeepOwner || fchown(fd, uid, uid) == 0) return {};
+  return errno_error(errno, "give " + path + " to the job");
+}
+
+// Every directory on the way to `path` becomes the job's.
+Result<void> make_parents(int work, const std::string& path, uint32_t uid) {
+  for (size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const std::string directory = path.substr(0, slash);
+    if (mkdirat(work, directory.c_str(), 0700) != 0) {
+      if (errno == EEXIST) continue;
+      return errno_error(errno, "make the directory " + directory + " of an input file");
+    }
+    const UniqueFd made = open_below(work, directory, O_RDONLY | O_DIRECTORY);
+    if (!made) return errno_error(errno, "open " + directory);
+    BCAI_TRY(own(made.get(), uid, directory));
+  }
+  return {};
+}
+
+Result<void> write_new(int directory, const std::string& name, std::string_view data,
+                       unsigned mode) {
+  const UniqueFd fd = open_below(directory, name, O_WRONLY | O_CREAT | O_EXCL, mode);
+  if (!fd) return errno_error(errno, "create " + name);
+  BCAI_TRY(write_all(fd.get(), data));
+  if (fchmod(fd.get(), mode) != 0) return errno_error(errno, "chmod " + name);
+  return {};
+}
+
+Result<void> put_file(int work, const InputFile& file, uint32_t uid) {
+  BCAI_TRY(make_parents(work, file.path, uid));
+  const UniqueFd from(open(file.source.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!from) return errno_error(errno, "open " + file.source.string());
+  const UniqueFd to = open_below(work, file.path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (!to) return errno_error(errno, "create the input file " + file.path);
+  BCAI_TRY(own(to.get(), uid, file.path));
+  std::vector<char> buffer(size_t{1} << 18);
+  for (;;) {
+    const ssize_t got = read(from.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno_error(errno, "read " + file.source.string());
+    if (got == 0) return {};
+    if (auto put = write_all(to.get(), {buffer.data(), static_cast<size_t>(got)}); !put) {
+      return Error{put.error().code, "input file " + file.path + ": " + put.error().message};
+    }
+  }
+}
+
+Result<void> fill(int in, int work, const Task& task, const std::string& task_json, uint32_t uid) {
+  BCAI_TRY(write_new(in, "task.json", task_json, 0444));
+  BCAI_TRY(write_new(in, "main.py", task.code, 0444));
+  for (const InputFile& file : task.files) BCAI_TRY(put_file(work, file, uid));
+  return {};
+}
+
+}  // namespace
+
+Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string& task_json,
+                           const std::string& attach_at, uint32_t uid) {
+  Stage stage;
+  const auto attach = [&](UniqueFd mount, const std::string& inside) {
+    stage.attachments.push_back({mount.get(), attach_at + inside});
+    stage.mounts.push_back(std::move(mount));
+    return stage.mounts.back().get();
+  };
+  BCAI_TRY_ASSIGN(UniqueFd tree, clone_read_only(root.tree));
+  attach(std::move(tree), "");
+  BCAI_TRY_ASSIGN(UniqueFd runner, clone_read_only(root.runner));
+  attach(std::move(runner), "/opt/bcai");
+  if (!root.interpreter.site_packages.empty()) {
+    BCAI_TRY_ASSIGN(UniqueFd site, clone_read_only(root.interpreter.site_packages));
+    attach(std::move(site), root.site_packages_inside());
+  }
+  const auto in_bytes = static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
+  BCAI_TRY_ASSIGN(UniqueFd in, make_tmpfs({.bytes_max = in_bytes, .inodes_max = 8, .mode = 0755}));
+  BCAI_TRY_ASSIGN(stage.work, make_tmpfs({.bytes_max = task.limits.disk_bytes_max,
+                                          .inodes_max = task.limits.inodes_max,
+                                          .mode = 0700,
+                                          .uid = uid}));
+  BCAI_TRY(fill(in.get(), stage.work.get(), task, task_json, uid));
+  BCAI_TRY(make_read_only(in.get()));
+  attach(std::move(in), "/in");
+  stage.attachments.push_back({stage.work.get(), attach_at + "/work"});
+  return stage;
+}
+
+Result<Stage> stage_directories(const Task& task, const Root& root, const std::string& task_json,
+                                const std::filesystem::path& directory) {
+  Stage stage;
+  const std::filesystem::path in = directory / "in";
+  const std::filesystem::path work = directory / "work";
+  BCAI_TRY(make_directories(in, 0755));
+  BCAI_TRY(make_directories(work, 0700));
+  const UniqueFd in_fd(open(in.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  stage.work.reset(open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!in_fd || !stage.work) return errno_error(errno, "open " + directory.string());
+  BCAI_TRY(fill(in_fd.get(), stage.work.get(), task, task_json, kKeepOwner));
+  stage.binds = {{root.runner, "/opt/bcai", false}, {in, "/in", false}, {work, "/work", true}};
+  if (!root.interpreter.site_packages.empty()) {
+    stage.binds.push_back({root.interpreter.site_packages, root.site_packages_inside(), false});
+  }
+  return stage;
+}
+
+}  // namespace bcai::sandbox

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a job finds when it starts: /in with its code and task, /work with its files. As root these
+// are tmpfs that only descriptors hold; rootless they are directories on disk.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/file.h"
+#include "base/result.h"
+#include "sandbox/bundle.h"
+#include "sandbox/root.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/spawn.h"
+
+namespace bcai::sandbox {
+
+struct Stage {
+  UniqueFd work;                        // the directory, for the collector
+  std::vector<UniqueFd> mounts;         // keeps the attachments' descriptors
+  std::vector<Attachment> attachments;  // as root
+  std::vector<Bind> binds;              // rootless
+};
+
+// `attach_at`: where the root is attached in the child's mount namespace. `uid`: the job's own.
+Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string& task_json,
+                           const std::string& attach_at, uint32_t uid);
+
+// The same below `directory`, which is removed by the caller.
+Result<Stage> stage_directories(const Task& task, const Root& root, const std::string& task_json,
+                                const std::filesystem::path& directory);
+
+}  // namespace bcai::sandbox

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Watches one job from the start of runc until its last process is gone: output, messages,
+// deadlines, budgets, cancellation. Knows what happened from the kernel alone.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/control_lines.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/spawn.h"
+
+namespace bcai::sandbox {
+
+// Why we ended the job; kNone: it ended by itself.
+enum class EndedBy : uint8_t { kNone, kCancel, kWall, kCpu, kOutput };
+
+struct Ending {
+  bool ran = false;     // runc started it
+  std::string failure;  // of runc or of this machine; "" when all went well
+  ExitStatus status;
+  EndedBy ended_by = EndedBy::kNone;
+  Instant alive;  // the runner's first sign of life, or the start when there was none
+  Instant gone;   // every process gone
+  Counters counters;
+  int64_t output_bytes = 0;
+  int64_t output_bytes_dropped = 0;
+};
+
+struct Watched {
+  Child runc;
+  UniqueFd out;  // the read ends; non-blocking
+  UniqueFd err;
+  UniqueFd control;
+  std::filesystem::path pid_file;
+  std::filesystem::path log;
+  JobGroup group;
+};
+
+// Blocks. Afterwards no process of the job is left, or `failure` says that some could not be
+// killed.
+Ending supervise(Watched watched, const Limits& limits, const Callbacks& callbacks,
+                 Cancellation& cancellation);
+
+// The outcome and its sentence for the user.
+struct Verdict {
+  Outcome outcome = Outcome::kNodeFailure;
+  int exit_code = 0;
+  std::string detail;
+};
+Verdict judge(const Ending& ending, const Limits& limits);
+
+}  // namespace bcai::sandbox
