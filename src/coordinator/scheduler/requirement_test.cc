@@ -57,7 +57,8 @@ TEST(VersionTest, EqualSpellings) {
                                                        {"1.0-1", "1.0.post1"},
                                                        {"1.0.rev3", "1.0post3"},
                                                        {"1.0.dev", "1.0dev0"}};
-  for (const auto& [a, b] : equal) EXPECT_TRUE(compare(version(a), version(b)) == 0) << a << " " << b;
+  for (const auto& [a, b] : equal)
+    EXPECT_TRUE(compare(version(a), version(b)) == 0) << a << " " << b;
 }
 
 TEST(VersionTest, RefusesWhatIsNoVersion) {
