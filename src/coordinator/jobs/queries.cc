@@ -191,7 +191,7 @@ Result<std::vector<NodeRecord>> list_nodes(store::Connection& db, WallTime now,
                      .state = std::string(node_state(now - last_seen, timing)),
                      .registered_at = time_at(rows, 2),
                      .last_seen = last_seen,
-                     .capabilities = *capabilities_of(bytes_at<Sha256>(rows, 5), rows.text(6)),
+                     .capabilities = *capabilities_at(rows, 5, 6),
                      .free = capacity_of(rows.text(4)),
                      .running = static_cast<int>(rows.integer(7))});
   }

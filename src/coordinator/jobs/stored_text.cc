@@ -5,6 +5,9 @@
 #include <mutex>
 #include <utility>
 
+#include "base/crypto.h"
+#include "coordinator/store/row.h"
+
 namespace bcai::coordinator {
 namespace {
 
@@ -89,14 +92,17 @@ AttemptResult result_of(std::string_view text) {
   return decode_stored(text, decode_attempt_result);
 }
 
-std::shared_ptr<const Capabilities> capabilities_of(const Sha256& digest, std::string_view text) {
+std::shared_ptr<const Capabilities> capabilities_at(const store::Statement& row, int digest_column,
+                                                    int text_column) {
   static std::mutex mutex;
   static std::map<Sha256, std::shared_ptr<const Capabilities>> kept;
+  const auto digest = store::bytes_at<Sha256>(row, digest_column);
   {
     std::lock_guard hold(mutex);
     if (const auto found = kept.find(digest); found != kept.end()) return found->second;
   }
-  auto decoded = std::make_shared<const Capabilities>(decode_stored(text, decode_capabilities));
+  auto decoded = std::make_shared<const Capabilities>(
+      decode_stored(row.text(text_column), decode_capabilities));
   std::lock_guard hold(mutex);
   if (kept.size() >= kCapabilitiesKept) kept.clear();
   kept[digest] = decoded;

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "base/crypto.h"
+#include "coordinator/store/database.h"
 #include "protocol/job.h"
 #include "protocol/node.h"
 #include "protocol/result.h"
@@ -29,6 +29,7 @@ AttemptResult result_of(std::string_view text);
 
 // Nodes tell of hundreds of packages, and are asked about at every round of scheduling, so what was
 // decoded is kept by digest. Thread-safe.
-std::shared_ptr<const Capabilities> capabilities_of(const Sha256& digest, std::string_view text);
+std::shared_ptr<const Capabilities> capabilities_at(const store::Statement& row, int digest_column,
+                                                    int text_column);
 
 }  // namespace bcai::coordinator

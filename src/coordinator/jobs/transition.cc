@@ -115,8 +115,9 @@ FailureClass parse_failure(std::string_view word) {
 Result<std::vector<AttemptFact>> load_facts(store::Connection& db, JobId job) {
   std::vector<AttemptFact> facts;
   store::Statement rows = db.prepare(
-      "SELECT id, node, state, failure, reason_code, reason FROM attempts WHERE job = ?"
-      " ORDER BY epoch");
+      "SELECT id, node, state, failure, reason_code, reason,"
+      " EXISTS (SELECT 1 FROM results WHERE attempt = attempts.id AND fenced = 0)"
+      " FROM attempts WHERE job = ? ORDER BY epoch");
   rows.bind_blob(bytes_of(job));
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
@@ -126,7 +127,8 @@ Result<std::vector<AttemptFact>> load_facts(store::Connection& db, JobId job) {
                      .state = stored(parse_attempt_state(rows.text(2))),
                      .failure = parse_failure(rows.text(3)),
                      .code = std::string(rows.text(4)),
-                     .reason = std::string(rows.text(5))});
+                     .reason = std::string(rows.text(5)),
+                     .has_result = rows.integer(6) != 0});
   }
 }
 

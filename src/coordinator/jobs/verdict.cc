@@ -58,21 +58,18 @@ Verdict judge(Desired desired, int max_retries, const std::vector<AttemptFact>& 
   if (!is_terminal(last.state)) {
     return {.state = JobState::kActive, .code = last.code, .reason = last.reason};
   }
+  Verdict verdict{.state = JobState::kCancelled, .code = last.code, .reason = last.reason};
+  if (last.has_result) verdict.published = last.id;
   if (last.state == AttemptState::kCompleted) {
-    return {.state = JobState::kSucceeded,
-            .code = last.code,
-            .reason = last.reason,
-            .published = last.id};
+    verdict.state = JobState::kSucceeded;
+    return verdict;
   }
   if (last.failure != FailureClass::kNone && !is_retriable(last)) {
-    Verdict verdict{.state = JobState::kFailed, .code = last.code, .reason = last.reason};
-    if (last.state == AttemptState::kFailed) verdict.published = last.id;
+    verdict.state = JobState::kFailed;
     return verdict;
   }
   if (desired == Desired::kCancel || last.state == AttemptState::kCancelled) {
-    Verdict verdict{.state = JobState::kCancelled, .code = "cancelled", .reason = last.reason};
-    if (last.state == AttemptState::kCancelled && last.code == "killed")
-      verdict.published = last.id;
+    verdict.code = "cancelled";
     return verdict;
   }
   return after_node_failures(max_retries, attempts);

@@ -19,6 +19,7 @@ struct AttemptFact {
   FailureClass failure = FailureClass::kNone;
   std::string code;
   std::string reason;
+  bool has_result = false;
 };
 
 struct Verdict {

@@ -54,6 +54,7 @@ CREATE TABLE attempts (
   UNIQUE (job, epoch)
 ) STRICT;
 CREATE INDEX attempts_live ON attempts (node) WHERE deadline IS NOT NULL;
+CREATE INDEX attempts_offered ON attempts (node) WHERE state = 'offered';
 CREATE INDEX attempts_deadline ON attempts (deadline) WHERE deadline IS NOT NULL;
 
 CREATE TABLE job_events (
