@@ -88,6 +88,7 @@ struct Client::Impl {
   const ClientRequest* request = nullptr;
   ClientResponse response;
   Instant moved;
+  bool head_whole = false;
   bool body_too_large = false;
   bool body_refused = false;
 
@@ -95,6 +96,7 @@ struct Client::Impl {
   Result<void> prepare(HeaderList& headers);
   Result<CURLcode> run();
   Error failure(CURLcode code) const;
+  Error cancelled_error() const;
   Error timed_out() const;
   size_t on_header(std::string_view line);
   size_t on_body(std::string_view piece);
@@ -210,6 +212,7 @@ size_t Client::Impl::on_header(std::string_view line) {
     response.status = static_cast<int>(status);
     return line.size();
   }
+  if (line == "\r\n" || line == "\n") head_whole = response.status >= 200;
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos) return line.size();
   if (response.headers.size() >= kHeaderCountMax) return 0;
@@ -251,9 +254,7 @@ Result<CURLcode> Client::Impl::run() {
     while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
       if (message->msg == CURLMSG_DONE) return message->data.result;
     }
-    if (cancelled) {
-      return error(ErrorCode::kCancelled, "{} {}: cancelled", request->method, request->target);
-    }
+    if (cancelled) return cancelled_error();
     int wait_ms = 60'000;
     if (request->timeout.count() > 0) {
       const Instant end = (streams() ? moved : started) + request->timeout;
@@ -263,6 +264,10 @@ Result<CURLcode> Client::Impl::run() {
     }
     curl_multi_poll(multi.get(), nullptr, 0, wait_ms, nullptr);
   }
+}
+
+Error Client::Impl::cancelled_error() const {
+  return error(ErrorCode::kCancelled, "{} {}: cancelled", request->method, request->target);
 }
 
 Error Client::Impl::timed_out() const {
@@ -276,12 +281,12 @@ Error Client::Impl::failure(CURLcode code) const {
   std::string cause = error_text[0] != '\0' ? error_text : curl_easy_strerror(code);
   switch (code) {
     case CURLE_COULDNT_CONNECT:
-    case CURLE_OPERATION_TIMEDOUT:
       if (os_error != 0) {
         cause = std::strerror(static_cast<int>(os_error));
         cause[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(cause[0])));
       }
       [[fallthrough]];
+    case CURLE_OPERATION_TIMEDOUT:  // of connecting: nothing else is timed by libcurl
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_SSL_CONNECT_ERROR:
@@ -314,7 +319,9 @@ Error Client::Impl::failure(CURLcode code) const {
 Result<ClientResponse> Client::send(const ClientRequest& request) {
   Impl& impl = *impl_;
   impl.request = &request;
+  if (impl.cancelled) return impl.cancelled_error();
   impl.response = {};
+  impl.head_whole = false;
   impl.body_too_large = false;
   impl.body_refused = false;
   impl.error_text[0] = '\0';
@@ -328,6 +335,8 @@ Result<ClientResponse> Client::send(const ClientRequest& request) {
   curl_multi_remove_handle(impl.multi.get(), impl.easy.get());
   if (!done) return std::move(done).error();
   if (*done != CURLE_OK) return impl.failure(*done);
+  // libcurl is content with a head that was cut off.
+  if (!impl.head_whole) return impl.failure(CURLE_GOT_NOTHING);
   return std::move(impl.response);
 }
 

@@ -15,10 +15,10 @@ namespace {
 
 // Small bodies travel with the head in one write.
 constexpr size_t kJoinedBytesMax = 16 * 1024;
-constexpr Millis kHeartbeat{15'000};
 // How long a peer may go on sending what will not be read, so that it sees the answer first.
 constexpr Millis kDrainTimeout{2'000};
 constexpr int kDrainReadsMax = 16;
+constexpr size_t kTurnBytesMax = 4 << 20;
 
 std::string chunk_of(std::string_view bytes) {
   return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
@@ -143,13 +143,15 @@ void Connection::begin_stream(const std::shared_ptr<Exchange>& exchange, Headers
     outgoing_->stream = std::move(buffer);
     phase_ = Phase::kStreaming;
   }
-  deadline_ = outgoing_->moved + kHeartbeat;
+  deadline_ = outgoing_->moved + server_.options.stream_heartbeat;
   continue_write();
 }
 
 void Connection::flush_stream(const std::shared_ptr<Exchange>& exchange) {
+  if (exchange != exchange_ || phase_ != Phase::kStreaming) return;
+  if (outgoing_->stream->overflowed()) return close();
   // While a write waits for the socket, its end takes what has gathered.
-  if (exchange == exchange_ && phase_ == Phase::kStreaming && !write_armed_) continue_write();
+  if (!write_armed_) continue_write();
 }
 
 void Connection::sweep_stream(Instant now) {
@@ -158,7 +160,7 @@ void Connection::sweep_stream(Instant now) {
     if (quiet >= server_.options.request_timeout) close();
     return;
   }
-  if (quiet < kHeartbeat) return;
+  if (quiet < server_.options.stream_heartbeat) return;
   constexpr std::string_view kComment = ":\n\n";
   outgoing_->bytes = outgoing_->chunked ? chunk_of(kComment) : std::string(kComment);
   outgoing_->offset = 0;
@@ -166,10 +168,13 @@ void Connection::sweep_stream(Instant now) {
 }
 
 void Connection::continue_write() {
+  size_t written_bytes = 0;
   while (outgoing_->offset < outgoing_->bytes.size() || refill()) {
+    // A peer that reads as fast as this writes must not keep the loop from the others.
+    if (written_bytes >= kTurnBytesMax) return arm_write();
     const IoResult result = write_some();
     switch (result.io) {
-      case Io::kDone: break;
+      case Io::kDone: written_bytes += result.bytes; break;
       case Io::kWaitWrite: return arm_write();
       case Io::kWaitRead:
       case Io::kEnd:
@@ -197,8 +202,8 @@ IoResult Connection::write_some() {
   }
   if (result.io == Io::kDone) {
     out.moved = server_.loop.now();
-    deadline_ =
-        out.moved + (phase_ == Phase::kStreaming ? kHeartbeat : server_.options.request_timeout);
+    deadline_ = out.moved + (phase_ == Phase::kStreaming ? server_.options.stream_heartbeat
+                                                         : server_.options.request_timeout);
   }
   return result;
 }

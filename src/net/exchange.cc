@@ -94,6 +94,7 @@ bool StreamBuffer::append(std::string text) {
   if (pending_.size() + in_flight_bytes_ + text.size() > EventStream::kBufferBytesMax) {
     overflow_ = true;
     pending_ = std::string();
+    woken_ = false;  // the connection may be waiting for the peer, and must hear of this
   } else if (pending_.empty()) {
     pending_ = std::move(text);
   } else {
@@ -127,6 +128,11 @@ StreamBuffer::Taken StreamBuffer::take() {
   pending_.clear();
   in_flight_bytes_ = taken.bytes.size();
   return taken;
+}
+
+bool StreamBuffer::overflowed() {
+  const std::lock_guard lock(mutex_);
+  return overflow_;
 }
 
 void StreamBuffer::set_gone() {

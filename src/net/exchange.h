@@ -54,6 +54,7 @@ class StreamBuffer {
     bool overflow = false;  // events were lost: the stream must not end as if it were whole
   };
   Taken take();
+  bool overflowed();
   void set_gone();
 
  private:

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <csignal>
@@ -16,6 +17,7 @@ namespace bcai::net {
 namespace {
 
 constexpr size_t kScratchBytes = 64 * 1024;
+constexpr Millis kDelayMax = std::chrono::hours(24 * 365);
 
 // A library may throw (memory, above all); one request must not take the server down.
 void run_guarded(const std::function<void()>& task) {
@@ -84,7 +86,7 @@ void Loop::stop(const std::function<void()>& last) {
 }
 
 void Loop::after(Millis delay, std::function<void()> task) {
-  const Instant at = now() + std::max(delay, Millis(0));
+  const Instant at = now() + std::clamp(delay, Millis(0), kDelayMax);
   post([this, at, task = std::move(task)]() mutable {
     due_.emplace(at, std::move(task));
     arm_timer();

@@ -151,16 +151,13 @@ void RequestParser::read_head(std::string_view bytes) {
     return refuse(431, ErrorCode::kResourceExhausted, "the request's head is too long");
   }
   if (status || !parser.is_header_done() || taken != bytes.size()) {
-    return refuse_bad("not an HTTP/1.1 request: " + (status ? status.message() : "head"));
+    return refuse_bad("not an HTTP/1.1 request: " + (status ? status.message() : "bad head"));
   }
   const auto& message = parser.get();
   head_.method = std::string(message.method_string());
   head_.target = std::string(message.target());
   head_.http_1_0 = message.version() == 10;
   head_.keep_alive = parser.keep_alive() && !head_.http_1_0;
-  if (message.version() != 10 && message.version() != 11) {
-    return refuse(505, ErrorCode::kUnimplemented, "expected HTTP/1.1 or HTTP/1.0");
-  }
   for (const auto& field : message) {
     head_.headers.emplace_back(field.name_string(), field.value());
   }

@@ -77,7 +77,7 @@ class EventStream {
 class Reply {
  public:
   void send(Response response) const;
-  // Answers with a stream of server-sent events; a comment goes out every 15 s to keep it open.
+  // Answers with a stream of server-sent events; a comment now and then keeps it open.
   EventStream stream(Headers headers = {}) const;
   // Calls `gone` on the loop's thread if the peer closes before it was answered in full, or while
   // its stream is open.
@@ -107,16 +107,17 @@ struct ServerOptions {
   std::string listen = "127.0.0.1:0";     // host:port, [host]:port, or unix:/path
   std::string tls_certificate_file = {};  // PEM; both or none
   std::string tls_key_file = {};
-  size_t connections_max = 15000;  // further ones are closed at once
-  Millis idle_timeout{75'000};     // between requests
-  Millis request_timeout{60'000};  // first byte to last of one request, while bytes move slowly
+  size_t connections_max = 15000;   // further ones are closed at once
+  Millis idle_timeout{75'000};      // between requests
+  Millis request_timeout{60'000};   // first byte to last of one request, while bytes move slowly
+  Millis stream_heartbeat{15'000};  // a comment on an event stream that is silent for so long
   uint64_t body_bytes_total_max = 256 << 20;  // of all requests that are coming in; then 503
   // After each answer, on the loop's thread; route is "" when none matched.
   std::function<void(std::string_view method, std::string_view route, int status,
                      std::chrono::microseconds took)>
       on_request = {};
   // The problem+json body of an answer the server makes itself (400, 404, 405, 408, 413, 414, 417,
-  // 431, 500, 501, 503, 505); `status` is the one it is sent with, which no code gives exactly.
+  // 431, 500, 501, 503); `status` is the one it is sent with, which no code gives exactly.
   std::function<std::string(int status, ErrorCode code, std::string_view detail)> problem = {};
 };
 
