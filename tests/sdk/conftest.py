@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bcai import SDK
-from fake_coordinator import KEY, FakeCoordinator, FakeJob, Plan
-
-Network = Callable[..., FakeCoordinator]
+from fake_coordinator import KEY, FakeCoordinator, FakeJob, Network, Plan
 
 
 def quick(job: FakeJob) -> None:

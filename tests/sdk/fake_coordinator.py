@@ -26,9 +26,7 @@ import yaml
 KEY = "bcai_testkey_secret"
 TIME = "2026-01-31T09:05:07.123Z"
 ATTEMPT = "att_01k9x2m4c8q6t3v5w7y9z1a2b6"
-OPENAPI = yaml.safe_load(
-    (Path(__file__).parents[2] / "schema" / "openapi.yaml").read_text("utf-8")
-)
+OPENAPI = yaml.safe_load((Path(__file__).parents[2] / "schema" / "openapi.yaml").read_text("utf-8"))
 
 
 SPEC = OPENAPI["components"]["examples"]["QueuedJob"]["value"]["spec"]
@@ -234,9 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.problem(fault.status, "unavailable", "spoiled by the test", fault.headers)
 
-    def route(
-        self, path: str, query: dict[str, str], headers: dict[str, str], body: bytes
-    ) -> None:
+    def route(self, path: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> None:
         if (self.command, path) == ("POST", "/v1/jobs"):
             return self.post_job(json.loads(body))
         if path == "/v1/jobs":
@@ -419,6 +415,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         return None
+
+
+Network = Callable[..., FakeCoordinator]
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import bcai
 import pytest
 from bcai import AsyncJob, AsyncSDK, Job
-from conftest import Network
-from fake_coordinator import KEY, FakeCoordinator, FakeJob, wait_until
+from fake_coordinator import KEY, FakeCoordinator, FakeJob, Network, wait_until
 from test_results import WEIGHTS, artifact
 
 

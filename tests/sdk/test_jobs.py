@@ -11,8 +11,7 @@ import bcai
 import pytest
 from bcai import SDK, LogLine
 from bcai.ids import is_job_id
-from conftest import Network
-from fake_coordinator import KEY, FakeCoordinator, FakeJob, wait_until
+from fake_coordinator import KEY, FakeCoordinator, FakeJob, Network, wait_until
 
 
 def test_nothing_is_sent_before_execute(client: SDK, fake: FakeCoordinator) -> None:

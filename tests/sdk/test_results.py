@@ -15,8 +15,7 @@ import bcai
 import pytest
 from bcai import SDK, JobResult
 from bcai.tensors import read_safetensors, to_numpy
-from conftest import Network
-from fake_coordinator import KEY, FakeCoordinator, FakeJob
+from fake_coordinator import KEY, FakeCoordinator, FakeJob, Network
 
 numpy = pytest.importorskip("numpy")
 

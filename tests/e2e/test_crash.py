@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Coordinator and node are killed at random moments while short jobs run: nothing is lost, nothing
+is published twice, nothing is left.
+
+BCAI_CRASH_KILLS sets the number of kills (50), BCAI_CRASH_SEED the moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bcai
+import pytest
+from bcai import SDK
+from machine import (
+    Program,
+    assert_nothing_left,
+    find_program,
+    free_port,
+    run_command,
+    wait_until,
+    walkable,
+)
+
+KILLS = int(os.environ.get("BCAI_CRASH_KILLS", "50"))
+SEED = int(os.environ.get("BCAI_CRASH_SEED", "1"))
+OUTSTANDING = 6
+CODE = "import time\nprint('job {number}', flush=True)\ntime.sleep({sleep})\nx = {number}\n"
+
+
+@dataclass
+class Network:
+    """Coordinator and node as two processes that are killed and started again."""
+
+    directory: Path
+    key: str = ""
+    starts: int = 0
+    marks: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        data = str(self.directory / "coordinator")
+        made = run_command(
+            self.directory,
+            ["coordinator", "create-key", "--data-dir", data, "--name", "crash", "--role", "owner"],
+        )
+        assert made.returncode == 0, made.stderr
+        self.key = next(word for word in made.stdout.split() if word.startswith("bcai_"))
+        self.coordinator = self.start_coordinator()
+        config = self.directory / "production.yaml"
+        config.write_text(
+            f"coordinator: {self.endpoint}\nkey: {self.key}\nname: crash\nslots: 3\n"
+            f"data_directory: {self.directory / 'node'}\npython: {sys.executable}\n"
+        )
+        config.chmod(0o600)
+        self.node = self.start_node()
+
+    def start_coordinator(self) -> Program:
+        return self._start(
+            "coordinator",
+            "coordinator",
+            "--data-dir",
+            str(self.directory / "coordinator"),
+            "--listen",
+            f"127.0.0.1:{self.port}",
+        )
+
+    def start_node(self) -> Program:
+        config = str(self.directory / "production.yaml")
+        return self._start("node", "node", "deploy", "--config", config)
+
+    def kill(self, what: str) -> None:
+        if what in ("coordinator", "both"):
+            self.coordinator.kill()
+        if what in ("node", "both"):
+            self.node.kill()
+
+    def start(self, what: str) -> None:
+        if what in ("coordinator", "both"):
+            self.coordinator = self.start_coordinator()
+        if what in ("node", "both"):
+            self.node = self.start_node()
+
+    def assert_alive(self) -> None:
+        for program in (self.coordinator, self.node):
+            code = program.process.poll()
+            assert code is None, f"exit code {code} by itself:\n{program.text()[-4000:]}"
+
+    def _start(self, name: str, *arguments: str) -> Program:
+        self.starts += 1
+        program = Program(self.directory, name, *arguments)
+        self.marks.append(program.mark)
+        return program
+
+
+class Load:
+    """A thread that keeps some short jobs on their way until it is told to stop."""
+
+    def __init__(self, network: Network, seed: int) -> None:
+        self.ids: list[str] = []
+        self.failure: BaseException | None = None
+        self._network = network
+        self._random = random.Random(seed)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self.failure is not None:
+            raise AssertionError(f"the load ended early: {self.failure!r}") from self.failure
+
+    def _run(self) -> None:
+        try:
+            with SDK(self._network.endpoint, self._network.key, timeout=5) as client:
+                running: list[bcai.Job] = []
+                while not self._stop.is_set():
+                    running = [job for job in running if job.status not in ENDED]
+                    while len(running) < OUTSTANDING and not self._stop.is_set():
+                        running.append(self._submit(client))
+                    time.sleep(0.05)
+        except BaseException as error:
+            self.failure = error
+
+    def _submit(self, client: SDK) -> bcai.Job:
+        code = CODE.format(number=len(self.ids), sleep=round(self._random.uniform(0, 0.3), 3))
+        # Each kill of the node costs the jobs on it an attempt.
+        job = client.create_job(code, max_retries=100)
+        job.execute(wait=False)
+        self.ids.append(job.id)
+        return job
+
+
+ENDED = ("succeeded", "failed", "cancelled", "expired", "held", "lost", "disputed")
+
+
+@pytest.mark.timeout(1200)
+def test_nothing_is_lost_when_everything_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert find_program() is not None
+    walkable(tmp_path)
+    moments = random.Random(SEED)
+    network = Network(tmp_path)
+    began = time.monotonic()
+    try:
+        with SDK(network.endpoint, network.key, timeout=5) as client:
+            client._connection.retry.first_contact_s = 60.0
+            wait_until(lambda: any(node.state == "online" for node in client.nodes()), 60, "a node")
+            load = Load(network, SEED)
+            kills: Counter[str] = Counter()
+            try:
+                while kills.total() < KILLS:
+                    time.sleep(moments.uniform(0.05, 3.0))
+                    network.assert_alive()
+                    what = moments.choice(["coordinator", "node", "both"])
+                    network.kill(what)
+                    kills[what] += 1
+                    time.sleep(moments.uniform(0.0, 0.5))
+                    network.start(what)
+            finally:
+                load.stop()
+            records = wait_for_all(client, load.ids)
+            judge(client, records)
+            retried = sum(len(record.attempts) > 1 for record in records.values())
+    finally:
+        network.node.stop()
+        network.coordinator.stop()
+    for database in (tmp_path / "coordinator").rglob("*.db"):
+        with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert_nothing_left(tmp_path, network.marks)
+    with capsys.disabled():
+        print(
+            f"\ncrash test, seed {SEED}: {kills.total()} kills {dict(kills)}, "
+            f"{len(records)} jobs, {retried} of them in several attempts, "
+            f"{time.monotonic() - began:.0f} s"
+        )
+
+
+def wait_for_all(client: SDK, ids: list[str]) -> dict[str, bcai.JobRecord]:
+    """Every job that was acknowledged, when it has ended."""
+    assert len(set(ids)) == len(ids) > KILLS
+    deadline = time.monotonic() + 120
+    records: dict[str, bcai.JobRecord] = {}
+    for id in ids:
+        job = client.job(id)
+        job.wait(max(1.0, deadline - time.monotonic()))
+        assert job.record is not None
+        records[id] = job.record
+    listed = {job.id for job in client.jobs(limit=100_000)}
+    assert set(ids) <= listed
+    # A submission whose answer was lost is the same job as its repetition.
+    assert len(listed) == len(ids)
+    return records
+
+
+def judge(client: SDK, records: dict[str, bcai.JobRecord]) -> None:
+    for number, (id, record) in enumerate(records.items()):
+        assert record.state == "succeeded", f"{id}: {record.state}: {record.reason}"
+        states = Counter(attempt.state for attempt in record.attempts)
+        assert states["completed"] == 1, f"{id}: attempts {dict(states)}"
+        kinds = Counter(event.kind for event in client.job(id).events())
+        assert kinds["job.succeeded"] == 1, f"{id}: events {dict(kinds)}"
+        result = client.job(id).result()
+        assert result.outputs["x"] == number, f"{id}: {result.outputs}"
+        completed = next(a.id for a in record.attempts if a.state == "completed")
+        assert result.attempt_id == completed
+        assert result.logs == f"job {number}\n", f"{id}: {result.logs!r}"

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Without an endpoint: the same engine on this machine, private to the process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from machine import (
+    MARK,
+    ROOT,
+    assert_nothing_left,
+    clean_environment,
+    find_program,
+    run_command,
+    walkable,
+)
+
+SCRIPT = """
+import os, sys
+from bcai import SDK
+client = SDK()
+job = client.create_job("import os\\nprint('in the sandbox')\\nx = os.getuid()")
+result = job.execute(on_log=print)
+print("x is", result.outputs["x"])
+{end}
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    walkable(tmp_path)
+    yield tmp_path
+    assert_nothing_left(tmp_path, [tmp_path.name])
+
+
+@pytest.mark.parametrize(
+    "end", ["client.close()", "pass", "os._exit(0)", "os.kill(os.getpid(), 9)"]
+)
+def test_the_sdk_runs_jobs_on_this_machine(home: Path, end: str) -> None:
+    environment = clean_environment(
+        home,
+        PYTHONPATH=str(ROOT / "python"),
+        BCAI_PROGRAM=str(find_program()),
+        BCAI_PYTHON=sys.executable,
+        **{MARK: home.name},
+    )
+    done = subprocess.run(
+        [sys.executable, "-uc", SCRIPT.format(end=end)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.stdout == "in the sandbox\nx is 1000\n", done.stderr
+
+
+def test_run_on_this_machine(home: Path) -> None:
+    options = {"BCAI_PYTHON": sys.executable, MARK: home.name}
+    done = run_command(home, ["run", "--code", "print(6 * 7)"], **options)
+    assert (done.returncode, done.stdout) == (0, "42\n"), done.stderr
+    done = run_command(home, ["run", "--code", "1 / 0"], **options)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    listed = run_command(home, ["jobs"], **options)
+    assert listed.returncode == 0
+    assert "succeeded" in listed.stdout and "failed" in listed.stdout
