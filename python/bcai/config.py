@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bcai.errors import FailedPrecondition, InvalidArgument
 
-_KEYS = frozenset({"endpoint", "api_key", "ca_file"})
+_KEYS = frozenset({"endpoint", "api_key", "ca_file", "python"})
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,12 @@ def _alone(value: str, rest: str, where: str) -> str:
     if rest.strip() and not rest.strip().startswith("#"):
         raise InvalidArgument(f"{where}: expected nothing after the quoted text, found {rest!r}")
     return value
+
+
+def local_python(environment: Mapping[str, str] = os.environ) -> str:
+    """The interpreter whose packages jobs on this machine see: the configured one, or this."""
+    configured = read_config(config_path(environment)).get("python")
+    return environment.get("BCAI_PYTHON") or configured or sys.executable
 
 
 def find_program(environment: Mapping[str, str] = os.environ) -> str:

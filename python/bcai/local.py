@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The private network on this machine: ``bcai local`` as a child process.
 
+Jobs see the packages of this interpreter unless another one is configured.
+
 One for each process, shared by all clients and started by the first that needs it. It listens on
 a unix socket in a directory of its own, and ends when its standard input closes: when the last
 client is closed, or when this process ends, however it ends.
@@ -20,7 +22,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from bcai.config import Target, find_program
+from bcai.config import Target, find_program, local_python
 from bcai.errors import FailedPrecondition
 
 # The first start on a machine prepares the sandbox and tests it.
@@ -78,6 +80,7 @@ class LocalNetwork:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
+                env={**os.environ, "BCAI_PYTHON": local_python()},
                 start_new_session=True,
             )
             self.target = self._ready(self._process)

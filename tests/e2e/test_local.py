@@ -45,7 +45,6 @@ def test_the_sdk_runs_jobs_on_this_machine(home: Path, end: str) -> None:
         home,
         PYTHONPATH=str(ROOT / "python"),
         BCAI_PROGRAM=str(find_program()),
-        BCAI_PYTHON=sys.executable,
         **{MARK: home.name},
     )
     done = subprocess.run(

@@ -20,7 +20,7 @@ def quick(job: FakeJob) -> None:
 @pytest.fixture(autouse=True)
 def _no_configuration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    for name in ("BCAI_ENDPOINT", "BCAI_API_KEY", "BCAI_CA_FILE", "BCAI_PROGRAM"):
+    for name in ("BCAI_ENDPOINT", "BCAI_API_KEY", "BCAI_CA_FILE", "BCAI_PROGRAM", "BCAI_PYTHON"):
         monkeypatch.delenv(name, raising=False)
 
 

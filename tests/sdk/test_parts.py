@@ -50,7 +50,7 @@ def test_what_is_no_id(text: str) -> None:
 
 def write_config(tmp_path: Path, text: str) -> dict[str, str]:
     path = tmp_path / "bcai" / "config.yaml"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, parents=True)
     path.write_text(text)
     return {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"}
 
@@ -212,6 +212,7 @@ def program(tmp_path: Path, body: str) -> Path:
 SERVE = """
     from fake_coordinator import KEY, FakeCoordinator
     fake = FakeCoordinator(lambda job: job.end(outputs={"loss": 1}), unix_path=sys.argv[3])
+    print(os.environ["BCAI_PYTHON"], file=open(os.path.dirname(__file__) + "/python", "w"))
     print(json.dumps({"endpoint": fake.endpoint, "api_key": KEY}), flush=True)
     sys.stdin.read()
     fake.close()
@@ -241,11 +242,16 @@ def test_the_private_network_starts_once_and_ends(
         assert client.whoami()["role"] == "owner"
     (pid,) = pids(tmp_path)
     assert not alive(pid)
+    assert (tmp_path / "python").read_text() == f"{sys.executable}\n"
+    write_config(tmp_path / "config", "python: /other/python\n")
     with bcai.SDK() as client:
         client.whoami()
         os.kill(pids(tmp_path)[1], signal.SIGKILL)
+    assert (tmp_path / "python").read_text() == "/other/python\n"
+    monkeypatch.setenv("BCAI_PYTHON", "/third/python")
     with bcai.SDK() as client:
         client.whoami()
+    assert (tmp_path / "python").read_text() == "/third/python\n"
     assert len(pids(tmp_path)) == 3
     assert not any(alive(pid) for pid in pids(tmp_path))
 
