@@ -1,44 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
-#include "coordinator/jobs/jobs.h"
-#include "coordinator/jobs/queries.h"
+#include "coordinator/jobs/jobs_fixture.h"
 #include "coordinator/store/artifacts.h"
 
 namespace bcai::coordinator {
 namespace {
 
-struct SubmitTest : ::testing::Test {
-  std::unique_ptr<store::Database> database;
-  SeededRandom random{1};
-  WallTime now{1'700'000'000'000};
-  KeyId owner = KeyId::make(now, random);
-
-  void SetUp() override {
-    auto opened = store::Database::open(":memory:");
-    ASSERT_TRUE(opened) << opened.error().message;
-    database = *std::move(opened);
-  }
-  template <typename F>
-  auto in(F work) {
-    decltype(work(std::declval<store::Connection&>())) out = error(ErrorCode::kInternal, "not run");
-    (void)database->write([&](store::Connection& db) -> Result<void> {
-      out = work(db);
-      if (!out) return out.error();
-      return {};
-    });
-    return out;
-  }
-  Submission submission(std::string code = "print(1)") {
-    Submission made{.id = JobId::make(now, random), .owner = owner, .spec = {}};
-    made.spec.name = "job";
-    made.spec.code = std::move(code);
-    return made;
-  }
-  auto submit_it(const Submission& s) {
+struct SubmitTest : JobsFixture {
+  Result<Submitted> submit_it(const Submission& s) {
     return in([&](auto& db) { return submit(db, now, s); });
   }
-  auto find(JobId id) {
+  Result<JobRecord> find(JobId id) {
     return in([&](auto& db) { return find_job(db, id); });
   }
 };
