@@ -30,12 +30,12 @@ struct CheckReport {
   // Each with pointer "/code", line and column: "syntax error: '(' was never closed", "import of
   // 'ctypes' is not allowed by the import policy; ask with --allow-import ctypes".
   std::vector<Finding> findings;
-  std::vector<std::string> imports;          // top-level modules, sorted
+  std::vector<std::string> imports;  // top-level modules, sorted
 };
 
 struct CheckerOptions {
   std::string python = "/usr/bin/python3";
-  Millis timeout{2'000};                     // of one check
+  Millis timeout{2'000};  // of one check
 };
 
 class Checker {

@@ -36,7 +36,7 @@ class Ran:
         from safetensors import safe_open
         path = self.directory / "work/.bcai/outputs.safetensors"
         with safe_open(path, framework) as file:
-            return {key: file.get_tensor(key) for key in file.keys()}
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
 
 
 class Job:

@@ -5,6 +5,9 @@ import subprocess
 
 import pytest
 
+DTYPES = ["float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64", "uint8",
+          "bool", "complex64", "float8_e4m3fn"]
+
 
 def test_plain_values(job):
     ran = job.run("""\
@@ -80,32 +83,28 @@ def test_numbers_of_torch_and_numpy(job):
 
 
 def test_tensors_and_arrays(job):
-    ran = job.run("""\
-        import torch, numpy as np
-        torch.manual_seed(1)
-        t = {}
-        for name in ("float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool complex64 "
-                     "float8_e4m3fn").split():
-            globals()[name] = (torch.arange(6).reshape(2, 3) * 3).to(getattr(torch, name))
-        graph = torch.ones(3, requires_grad=True) * 2
-        transposed = torch.arange(6.0).reshape(2, 3).T
-        sliced = torch.arange(10)[::3]
-        conjugated = torch.tensor([1 + 2j]).conj()
-        empty = torch.zeros(0, 4)
-        parameter = torch.nn.Parameter(torch.ones(2))
-        array = np.arange(6, dtype=np.float32).reshape(2, 3).T
-        big_endian = np.arange(3, dtype=">i4")
-        booleans = np.array([True, False])
-        text = np.array(["a"])
-        sparse = torch.eye(3).to_sparse()
-        meta = torch.zeros(2, device="meta")
+    ran = job.run(f"DTYPES = {DTYPES}\n" + """\
+import torch, numpy as np
+for name in DTYPES:
+    globals()[name] = (torch.arange(6).reshape(2, 3) * 3).to(getattr(torch, name))
+graph = torch.ones(3, requires_grad=True) * 2
+transposed = torch.arange(6.0).reshape(2, 3).T
+sliced = torch.arange(10)[::3]
+conjugated = torch.tensor([1 + 2j]).conj()
+empty = torch.zeros(0, 4)
+parameter = torch.nn.Parameter(torch.ones(2))
+array = np.arange(6, dtype=np.float32).reshape(2, 3).T
+big_endian = np.arange(3, dtype=">i4")
+booleans = np.array([True, False])
+text = np.array(["a"])
+sparse = torch.eye(3).to_sparse()
+meta = torch.zeros(2, device="meta")
         """)
     assert ran.exit_code == 0, ran.stderr
     import torch
     tensors = ran.tensors()
     base = torch.arange(6).reshape(2, 3) * 3
-    for name in ("float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 bool complex64 "
-                 "float8_e4m3fn").split():
+    for name in DTYPES:
         expected = base.to(getattr(torch, name))
         assert tensors[name].dtype == expected.dtype
         assert torch.equal(tensors[name].to(torch.complex64), expected.to(torch.complex64)), name

@@ -291,8 +291,11 @@ def test_sigterm_while_in_a_long_exit(job):
     process = job.start("""\
         import atexit, time
         x = 1
-        atexit.register(time.sleep, 60)
-        atexit.register(print, "leaving", flush=True)
+        @atexit.register
+        def leave():
+            print("leaving", flush=True)
+            for _ in range(600):
+                time.sleep(0.1)
         """)
     assert process.stdout.readline() == b"leaving\n"
     started = time.monotonic()

@@ -9,8 +9,21 @@ __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 from _json import encode_basestring_ascii as quote
 from errno import EMFILE
-from posix import (O_CREAT, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY, close, fstat, ftruncate,
-                   lseek, mkdir, open, unlink, write)
+from posix import (
+    O_CREAT,
+    O_NOFOLLOW,
+    O_RDONLY,
+    O_TRUNC,
+    O_WRONLY,
+    close,
+    fstat,
+    ftruncate,
+    lseek,
+    mkdir,
+    open,
+    unlink,
+    write,
+)
 
 from bcai import _tensors
 from bcai._values import NotCarried, to_json

@@ -42,8 +42,9 @@ class Policy:
 
 
 class Finder:
-    def __init__(self, policy, filename, work_directory, patches):
+    def __init__(self, policy, main, filename, work_directory, patches):
         self._policy = policy            # None: everything may be imported
+        self._main = main                # variables of __main__
         self._filename = filename
         self._work_directory = work_directory
         self._patches = patches          # module name -> function(module)
@@ -70,7 +71,8 @@ class Finder:
             elif not file.startswith("<frozen importlib"):
                 break
             frame = frame.f_back
-        if frame is None or not (file == self._filename or file.startswith(self._work_directory)):
+        if frame is None or not (frame.f_globals is self._main or file == self._filename
+                                 or file.startswith(self._work_directory)):
             return False
         if asked_importlib:
             return True

@@ -9,13 +9,30 @@ the job is process 2. Nothing of the standard library is imported before the job
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 import sys
-from _json import make_scanner
 from _json import encode_basestring_ascii as quote
-from _signal import (SIG_BLOCK, SIG_DFL, SIG_SETMASK, SIGTERM, getsignal, pthread_sigmask, signal)
+from _json import make_scanner
+from _signal import SIG_BLOCK, SIG_DFL, SIG_SETMASK, SIGTERM, getsignal, pthread_sigmask, signal
 from _thread import get_ident
-from posix import (O_CLOEXEC, O_RDONLY, WEXITSTATUS, WIFSIGNALED, WTERMSIG, _exit, chdir, close,
-                   fork, fstat, getpid, kill, listdir, open, read, register_at_fork, waitpid,
-                   write)
+from posix import (
+    O_CLOEXEC,
+    O_RDONLY,
+    WEXITSTATUS,
+    WIFSIGNALED,
+    WTERMSIG,
+    _exit,
+    chdir,
+    close,
+    fork,
+    fstat,
+    getpid,
+    kill,
+    listdir,
+    open,
+    read,
+    register_at_fork,
+    waitpid,
+    write,
+)
 
 import bcai
 from bcai import _collect, _control, _imports
@@ -104,8 +121,8 @@ class _Job:
             "linecache": _imports.patch_linecache(self.lines(), self.filename),
             "multiprocessing.spawn": _imports.patch_spawn(self.in_directory + "/main.py"),
         }
-        sys.meta_path.insert(0, _imports.Finder(policy, self.filename, self.work_directory + "/",
-                                                patches))
+        sys.meta_path.insert(0, _imports.Finder(policy, vars(self.main), self.filename,
+                                                self.work_directory + "/", patches))
         major, minor = sys.version_info[:2]
         site_packages = site_packages or f"/opt/venv/lib/python{major}.{minor}/site-packages"
         sys.path[:] = [self.work_directory, *sys.path, site_packages]

@@ -110,7 +110,8 @@ def _text(value, where):
     try:
         size = len(str.encode(value, "utf-8"))
     except UnicodeEncodeError:
-        raise NotCarried(_is(where, "text with lone surrogates, which UTF-8 cannot carry"))
+        raise NotCarried(
+            _is(where, "text with lone surrogates, which UTF-8 cannot carry")) from None
     if size > _TEXT_BYTES_MAX:
         raise NotCarried(_is(where, f"text of {size} bytes; more than {_TEXT_BYTES_MAX} are not "
                                     "carried, save it to a file in outputs/"))
