@@ -159,6 +159,21 @@ json::object process(const Task& task, const BundleContext& context) {
   };
 }
 
+// What the kernel tells everybody about the machine and its other users.
+json::array masked_paths() {
+  json::array out;
+  for (const char* name :
+       {"acpi",        "asound",      "buddyinfo",   "cmdline",      "config.gz",  "diskstats",
+        "interrupts",  "iomem",       "ioports",     "kallsyms",     "kcore",      "key-users",
+        "keys",        "kmsg",        "kpagecgroup", "kpagecount",   "kpageflags", "latency_stats",
+        "locks",       "modules",     "mtrr",        "pagetypeinfo", "partitions", "pressure",
+        "sched_debug", "schedstat",   "scsi",        "slabinfo",     "swaps",      "sysvipc",
+        "timer_list",  "timer_stats", "vmallocinfo", "zoneinfo"}) {
+    out.emplace_back(fmt::format("/proc/{}", name));
+  }
+  return out;
+}
+
 json::object resources(const Limits& limits, const BundleContext& context) {
   json::object out{{"devices", json::array{json::object{{"allow", false}, {"access", "rwm"}}}}};
   if (!context.cgroups || context.cgroup_path.empty()) return out;
@@ -205,14 +220,7 @@ json::object make_config(const Task& task, const BundleContext& context) {
       {"gidMappings", mappings(context)},
       {"rootfsPropagation", "private"},
       {"resources", resources(task.limits, context)},
-      {"maskedPaths",
-       {"/proc/acpi",        "/proc/asound",      "/proc/cmdline",    "/proc/config.gz",
-        "/proc/interrupts",  "/proc/kallsyms",    "/proc/kcore",      "/proc/keys",
-        "/proc/key-users",   "/proc/kpagecount",  "/proc/kpageflags", "/proc/latency_stats",
-        "/proc/modules",     "/proc/partitions",  "/proc/diskstats",  "/proc/sched_debug",
-        "/proc/schedstat",   "/proc/scsi",        "/proc/sysvipc",    "/proc/timer_list",
-        "/proc/timer_stats", "/proc/vmallocinfo", "/proc/swaps",      "/proc/slabinfo",
-        "/proc/zoneinfo"}},
+      {"maskedPaths", masked_paths()},
       {"readonlyPaths",
        {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/driver"}},
   };

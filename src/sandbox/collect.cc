@@ -88,7 +88,7 @@ class Collector {
     if (outputs) {
       BCAI_TRY(walk(outputs.get(), "", 0));
     } else if (errno != ENOENT) {
-      leave_out("outputs", errno == ELOOP ? "it is a link, not a directory" : "it is no directory");
+      leave_out("outputs", "it is no directory");
     }
     if (unnamed_ > 0) {
       out_.left_out.push_back({"…", fmt::format("{} more were left out", unnamed_)});
@@ -236,6 +236,7 @@ class Collector {
   };
 
   static Result<Copied> copy(int from, const fs::path& target, int64_t bytes_max) {
+    unlink(target.c_str());  // of an earlier run under the same name
     UniqueFd to(open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!to) return errno_error(errno, "create " + target.string());
     Copied copied;

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Raised when a root of the same interpreter would be built differently.
-constexpr int kFormatVersion = 1;
+constexpr int kFormatVersion = 2;
 constexpr Millis kCompileTimeout{300'000};
 
 std::string short_digest(std::string_view text) { return Sha256::of(text).text().substr(0, 20); }
@@ -127,6 +127,8 @@ Result<void> build(const Interpreter& interpreter, const fs::path& root) {
                            "opt", "opt/bcai", "opt/venv", "opt/venv/lib"}) {
     BCAI_TRY(make_open_directory(root / name));
   }
+  // runc gives a tmpfs the mode of the directory that it covers, whatever the options say.
+  if (chmod((root / "tmp").c_str(), 01777) != 0) return errno_error(errno, "chmod /tmp");
   BCAI_TRY(make_open_directory(root / "opt/venv/lib" / versioned));
   BCAI_TRY(make_open_directory(root / "opt/venv/lib" / versioned / "site-packages"));
   BCAI_TRY(copy_plain_file(interpreter.program, root / "usr/bin" / versioned));

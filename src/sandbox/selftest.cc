@@ -36,7 +36,11 @@ bool says_ok(const Report& report, const std::string& output) {
 
 const std::vector<Probe>& probes() {
   static const std::vector<Probe> kProbes = {
-      {"start", "print('ok')", {}, says_ok, "read the detail: runc could not start a job"},
+      {"start",
+       "for d in ('/work', '/tmp', '/dev/shm'): open(d + '/x', 'w').close()\nprint('ok')",
+       {},
+       says_ok,
+       "read the detail: runc could not start a job"},
       {"memory",
        "x = bytearray(200_000_000)",
        {},

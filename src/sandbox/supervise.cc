@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <limits>
 
 #include "base/units.h"
@@ -297,7 +298,8 @@ Verdict judge(const Ending& ending, const Limits& limits) {
     case EndedBy::kNone:
     case EndedBy::kCancel: break;
   }
-  if (ending.status.signal == SIGSYS) {
+  // The first process, which is the runner's, passes its child's end on as 128 + n.
+  if (code == 128 + SIGSYS) {
     return {Outcome::kPolicyViolation, code,
             "made a system call by another architecture's numbers, which is not allowed"};
   }
