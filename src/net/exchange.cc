@@ -86,6 +86,8 @@ bool EventStream::send(std::string_view id, std::string_view event, std::string_
   return impl_->buffer->append(format_event(id, event, data));
 }
 
+size_t EventStream::buffered_bytes() const { return impl_->buffer->buffered_bytes(); }
+
 void EventStream::close() const { impl_->buffer->close(); }
 
 bool StreamBuffer::append(std::string text) {
@@ -102,6 +104,11 @@ bool StreamBuffer::append(std::string text) {
   }
   wake();
   return !overflow_ && !gone_;
+}
+
+size_t StreamBuffer::buffered_bytes() {
+  const std::lock_guard lock(mutex_);
+  return pending_.size() + in_flight_bytes_;
 }
 
 void StreamBuffer::close() {

@@ -45,6 +45,7 @@ class StreamBuffer {
 
   // From the stream's side.
   bool append(std::string text);
+  size_t buffered_bytes();
   void close();
 
   // From the connection's side. What is taken counts as unsent until the next take().

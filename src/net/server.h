@@ -63,6 +63,8 @@ class EventStream {
 
   // id and event may be empty. False once the peer is gone.
   bool send(std::string_view id, std::string_view event, std::string_view data) const;
+  // What the peer has not taken yet: a sender of much waits until it is little.
+  size_t buffered_bytes() const;
   void close() const;
 
   struct Impl;
