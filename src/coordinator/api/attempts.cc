@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a node sends of an attempt. Who is fenced may not write: asked before the bytes are taken.
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "coordinator/api/answer.h"
+#include "coordinator/api/handlers.h"
+#include "coordinator/store/artifacts.h"
+
+namespace bcai::coordinator {
+namespace {
+
+// Room for the records' headers, and for what the node itself says in the log.
+int64_t log_bytes_max(const JobSpec& spec) {
+  return 2 * spec.output_bytes_max + (int64_t{1} << 20);
+}
+
+struct Sent {
+  explicit Sent(Call of) : call(std::move(of)) {}
+
+  Call call;
+  AttemptId attempt;
+  int64_t epoch = 0;
+  int64_t offset = 0;
+  JobId job;
+  AttemptResult result;
+};
+using SentPtr = std::shared_ptr<Sent>;
+
+void busy(const net::Reply& reply) {
+  reply.send(problem_response(
+      error(ErrorCode::kUnavailable, "too much is waiting for the disk; try again")));
+}
+
+void store_records(Services& services, const SentPtr& sent, int64_t bytes_max) {
+  const Result<LogAppended> appended = services.logs.append({.attempt = sent->attempt,
+                                                             .offset = sent->offset,
+                                                             .records = sent->call.request.body,
+                                                             .bytes_max = bytes_max});
+  const net::Reply& reply = sent->call.reply;
+  if (!appended) return reply.send(problem_response(appended.error()));
+  if (!appended->accepted) {
+    return reply.send(offset_problem(
+        fmt::format("the log has {} bytes; {} cannot follow", appended->offset, sent->offset),
+        appended->offset));
+  }
+  reply.send(json_response(200, json::object{{"offset", appended->offset}}));
+  services.log_feed.log_grew(sent->job);
+}
+
+struct Completing {
+  Completion completion;
+  bool known = false;
+};
+
+void complete_attempt(Services& services, const SentPtr& sent) {
+  auto completing = std::make_shared<Completing>();
+  services.database.write(
+      [&services, sent, completing](store::Connection& db) -> Result<void> {
+        const auto has_artifact = [&db](const Sha256& sha256) {
+          return store::find_artifact(db, sha256).has_value();
+        };
+        BCAI_TRY_ASSIGN(completing->completion,
+                        complete(db, services.clock.wall(), *sent->call.who.node, sent->attempt,
+                                 sent->epoch, sent->result, has_artifact));
+        return {};
+      },
+      [&services, sent, completing](Result<void> done) {
+        if (!done) return sent->call.reply.send(problem_response(done.error()));
+        const bool published = completing->completion.published;
+        sent->call.reply.send(json_response(200, json::object{{"published", published}}));
+        services.watch.changed({sent->job});
+        services.log_feed.log_grew(sent->job);
+        if (services.observer.attempt) {
+          services.observer.attempt(published ? name(sent->result.outcome) : "fenced");
+        }
+      });
+  services.dispatch.kick();
+}
+
+// The log is whole and on disk before its result can be seen. A fenced attempt's log is not asked
+// for: its result is kept as it comes.
+void finish_log(Services& services, const SentPtr& sent, int64_t bytes_max, bool fenced) {
+  if (!fenced) {
+    const Result<void> finished = services.logs.finish(sent->attempt, sent->result.log_bytes,
+                                                       bytes_max, services.clock.wall());
+    if (!finished) return sent->call.reply.send(problem_response(finished.error()));
+  }
+  complete_attempt(services, sent);
+}
+
+}  // namespace
+
+void append_logs(Services& services, Call call) {
+  const std::optional<AttemptId> attempt = path_id<AttemptId>(call.request, call.reply);
+  if (!attempt) return;
+  Query query(call.request);
+  const std::optional<int64_t> epoch = query.number("epoch", {0, INT64_MAX});
+  const std::optional<int64_t> offset = query.number("offset", {0, INT64_MAX / 2});
+  if (call.request.query.count("epoch") == 0) query.add("epoch", "is required");
+  if (call.request.query.count("offset") == 0) query.add("offset", "is required");
+  if (!query.good(call.reply)) return;
+  auto sent = std::make_shared<Sent>(std::move(call));
+  sent->attempt = *attempt;
+  sent->epoch = *epoch;
+  sent->offset = *offset;
+  services.database.read([&services, sent](store::Connection& db) {
+    const net::Reply& reply = sent->call.reply;
+    const Result<JobId> job = check_epoch(db, *sent->call.who.node, sent->attempt, sent->epoch);
+    if (!job) return reply.send(problem_response(job.error()));
+    sent->job = *job;
+    const Result<JobRecord> record = find_job(db, *job);
+    if (!record) return reply.send(problem_response(record.error()));
+    const int64_t bytes_max = log_bytes_max(record->spec);
+    const bool taken = services.disk.post(
+        [&services, sent, bytes_max] { store_records(services, sent, bytes_max); });
+    if (!taken) busy(reply);
+  });
+}
+
+void send_result(Services& services, Call call) {
+  const std::optional<AttemptId> attempt = path_id<AttemptId>(call.request, call.reply);
+  if (!attempt) return;
+  Query query(call.request);
+  const std::optional<int64_t> epoch = query.number("epoch", {0, INT64_MAX});
+  if (call.request.query.count("epoch") == 0) query.add("epoch", "is required");
+  if (!query.good(call.reply)) return;
+  const std::optional<json::value> body = json_body(call.request, call.reply);
+  if (!body) return;
+  std::vector<Finding> findings;
+  auto sent = std::make_shared<Sent>(std::move(call));
+  sent->result = decode_attempt_result(*body, &findings);
+  const net::Reply& reply = sent->call.reply;
+  if (!findings.empty()) return reply.send(findings_response("result", findings));
+  sent->call.request.body = {};
+  sent->attempt = *attempt;
+  sent->epoch = *epoch;
+  services.database.read([&services, sent](store::Connection& db) {
+    const Result<JobId> job = check_epoch(db, *sent->call.who.node, sent->attempt, sent->epoch);
+    int64_t bytes_max = 0;
+    if (job) {
+      sent->job = *job;
+      if (const Result<JobRecord> record = find_job(db, *job); record) {
+        bytes_max = log_bytes_max(record->spec);
+      }
+    }
+    const bool fenced = !job;
+    const bool taken = services.disk.post(
+        [&services, sent, bytes_max, fenced] { finish_log(services, sent, bytes_max, fenced); });
+    if (!taken) busy(sent->call.reply);
+  });
+}
+
+}  // namespace bcai::coordinator

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /v1/jobs: decode, check the code, commit, answer. Everything wrong is told at once.
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/log.h"
+#include "coordinator/api/answer.h"
+#include "coordinator/api/handlers.h"
+#include "coordinator/api/job_json.h"
+#include "coordinator/store/artifacts.h"
+
+namespace bcai::coordinator {
+namespace {
+
+struct Pending {
+  explicit Pending(Call of) : call(std::move(of)) {}
+
+  Call call;
+  Submission submission;
+  std::vector<Finding> findings;
+  // Of the commit:
+  bool created = false;
+  std::string job_text;
+};
+using PendingPtr = std::shared_ptr<Pending>;
+
+void refuse(Services& services, const PendingPtr& pending, net::Response response) {
+  if (services.observer.submission) services.observer.submission("refused");
+  pending->call.reply.send(std::move(response));
+}
+
+void read_id(Services& services, const json::value& body, Pending& pending) {
+  const json::value* id = body.is_object() ? body.get_object().if_contains("id") : nullptr;
+  if (id == nullptr || id->is_null()) {
+    pending.submission.id = JobId::make(services.clock.wall(), services.random);
+    return;
+  }
+  Result<JobId> parsed =
+      id->is_string() ? JobId::parse(to_std(id->get_string())) : JobId::parse("");
+  if (parsed) {
+    pending.submission.id = *parsed;
+  } else {
+    pending.findings.push_back({.pointer = "/id", .message = parsed.error().message});
+  }
+}
+
+// Top-level names that the job's own files make importable: "a/b.py" and "a.py" make "a".
+std::vector<std::string> modules_of(const JobSpec& spec) {
+  std::vector<std::string> modules;
+  for (const InputFile& file : spec.files) {
+    const size_t slash = file.path.find('/');
+    const std::string first = file.path.substr(0, slash);
+    if (slash != std::string::npos) {
+      modules.push_back(first);
+    } else if (first.ends_with(".py")) {
+      modules.push_back(first.substr(0, first.size() - 3));
+    }
+  }
+  std::sort(modules.begin(), modules.end());
+  modules.erase(std::unique(modules.begin(), modules.end()), modules.end());
+  return modules;
+}
+
+// A file of the job must be one that the submitter may read; else a job could be used to read what
+// belongs to others.
+Result<void> check_files(store::Connection& db, Pending& pending) {
+  for (size_t i = 0; i < pending.submission.spec.files.size(); ++i) {
+    const InputFile& file = pending.submission.spec.files[i];
+    const auto add = [&](std::string_view member, std::string message) {
+      pending.findings.push_back(
+          {.pointer = fmt::format("/files/{}/{}", i, member), .message = std::move(message)});
+    };
+    Result<store::ArtifactRecord> artifact = store::find_artifact(db, file.sha256);
+    if (!artifact && artifact.error().code != ErrorCode::kNotFound) return artifact.error();
+    bool readable = artifact && pending.call.who.role == Role::kOwner;
+    if (artifact && !readable) {
+      BCAI_TRY_ASSIGN(readable, store::may_read(db, pending.call.who.key, file.sha256));
+    }
+    if (!readable) {
+      add("sha256", fmt::format("'{}' is not uploaded: PUT /v1/artifacts/{} first", file.path,
+                                file.sha256.text()));
+    } else if (artifact->bytes != file.bytes) {
+      add("bytes",
+          fmt::format("'{}' has {} bytes, found {}", file.path, artifact->bytes, file.bytes));
+    }
+  }
+  if (pending.findings.empty()) return {};
+  return error(ErrorCode::kFailedPrecondition, "files of the job are missing");
+}
+
+Result<void> commit(Services& services, store::Connection& db, Pending& pending) {
+  pending.findings.clear();
+  BCAI_TRY(check_files(db, pending));
+  BCAI_TRY_ASSIGN(const Submitted submitted, submit(db, services.clock.wall(), pending.submission));
+  pending.created = submitted.created;
+  BCAI_TRY_ASSIGN(const JobRecord record, find_job(db, pending.submission.id));
+  pending.job_text = to_text(job_json(db, record));
+  return {};
+}
+
+void answer(Services& services, const PendingPtr& pending, const Result<void>& done) {
+  if (!done) {
+    refuse(services, pending, problem_response(done.error(), pending->findings));
+    return;
+  }
+  if (services.observer.submission) {
+    services.observer.submission(pending->created ? "created" : "repeated");
+  }
+  net::Response response =
+      json_text_response(pending->created ? 202 : 200, std::move(pending->job_text));
+  response.headers.emplace_back("Location", "/v1/jobs/" + pending->submission.id.text());
+  pending->call.reply.send(std::move(response));
+}
+
+void checked(Services& services, const PendingPtr& pending,
+             const Result<policy::CheckReport>& report) {
+  if (report) {
+    pending->findings.insert(pending->findings.end(), report->findings.begin(),
+                             report->findings.end());
+  } else if (pending->findings.empty()) {
+    refuse(services, pending, problem_response(report.error()));
+    return;
+  }
+  if (!pending->findings.empty()) {
+    refuse(services, pending, findings_response("job", pending->findings));
+    return;
+  }
+  const Millis queue_timeout(pending->submission.spec.queue_timeout_s * 1000);
+  services.database.write(
+      [&services, pending](store::Connection& db) { return commit(services, db, *pending); },
+      [&services, pending, queue_timeout](Result<void> done) {
+        answer(services, pending, done);
+        if (done && pending->created) services.dispatch.deadline_within(queue_timeout);
+      });
+  // Behind the write, so that both can share one commit.
+  services.dispatch.kick();
+}
+
+}  // namespace
+
+void submit_job(Services& services, Call call) {
+  std::optional<json::value> body = json_body(call.request, call.reply);
+  if (!body) {
+    if (services.observer.submission) services.observer.submission("refused");
+    return;
+  }
+  call.request.body = {};
+  auto pending = std::make_shared<Pending>(std::move(call));
+  Submission& submission = pending->submission;
+  submission.owner = pending->call.who.key;
+  read_id(services, *body, *pending);
+  submission.spec = decode_job_spec(*body, &pending->findings);
+  check_spec(submission.spec, &pending->findings);
+
+  const bool code_is_bad = std::any_of(pending->findings.begin(), pending->findings.end(),
+                                       [](const Finding& one) { return one.pointer == "/code"; });
+  if (code_is_bad || submission.spec.code.empty()) {
+    refuse(services, pending, findings_response("job", pending->findings));
+    return;
+  }
+  policy::CheckRequest request{.code = submission.spec.code,
+                               .filename = submission.spec.filename,
+                               .imports_restricted = submission.spec.import_policy == "standard",
+                               .allowed_imports = submission.spec.allowed_imports,
+                               .job_modules = modules_of(submission.spec)};
+  services.checker.check(std::move(request),
+                         [&services, pending](const Result<policy::CheckReport>& report) {
+                           checked(services, pending, report);
+                         });
+}
+
+}  // namespace bcai::coordinator
