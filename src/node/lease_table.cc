@@ -27,6 +27,11 @@ int rank(AttemptState state) {
 
 }  // namespace
 
+std::string_view name(EndReason reason) {
+  constexpr std::string_view kNames[] = {"none", "cancelled", "fenced", "lease_lost", "stopped"};
+  return kNames[static_cast<size_t>(reason)];
+}
+
 LeaseTable::Held LeaseTable::held_for(const Lease& lease, Instant since) {
   Held held;
   held.epoch = lease.epoch;

@@ -20,6 +20,8 @@ inline constexpr Millis kKillMargin{15'000};
 // Why an attempt is ended before it ended by itself. The first reason stays.
 enum class EndReason : uint8_t { kNone, kCancelled, kFenced, kLeaseLost, kStopped };
 
+std::string_view name(EndReason reason);  // "cancelled", "lease_lost", …
+
 class LeaseTable {
  public:
   explicit LeaseTable(Capacity offered) : offered_(offered) {}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "node/node.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "node/agent.h"
+#include "node/identity.h"
+#include "node/self_test.h"
+
+namespace bcai::node {
+namespace {
+
+constexpr double kMemoryShare = 0.8;
+constexpr int64_t kCacheShare = 4;  // of the disk offered: one part in
+
+// What the operator offers, never more than there is.
+template <typename T>
+T offered(std::string_view what, T asked, T by_default, T there_is) {
+  if (asked <= 0) return by_default;
+  if (asked > there_is) {
+    log_event(LogLevel::kWarn, "node.offer_cut",
+              {{"what", what}, {"asked", asked}, {"there_is", there_is}});
+  }
+  return std::min(asked, there_is);
+}
+
+void apply_offer(const NodeConfig& config, Capabilities* machine) {
+  machine->cpu_millicores =
+      offered<int64_t>("cpu_millicores", std::llround(config.cpu_cores * 1000),
+                       machine->cpu_millicores, machine->cpu_millicores);
+  machine->memory_bytes = offered<int64_t>(
+      "memory_bytes", config.memory_bytes,
+      static_cast<int64_t>(static_cast<double>(machine->memory_bytes) * kMemoryShare),
+      machine->memory_bytes);
+  machine->disk_bytes = offered<int64_t>("disk_bytes", config.disk_bytes, machine->disk_bytes / 2,
+                                         machine->disk_bytes);
+  machine->slots = config.slots > 0 ? config.slots
+                                    : std::max(1, static_cast<int>(machine->cpu_millicores / 1000));
+  machine->strangers = config.strangers;
+  machine->labels = config.labels;
+}
+
+Result<void> check_strangers(const Capabilities& machine) {
+  std::string missing;
+  for (const SelfTestLine& line : machine.self_test) {
+    if (line.holds) continue;
+    missing += fmt::format("{}{}: {}", missing.empty() ? "" : "; ", line.name, line.detail);
+  }
+  if (machine.self_test.empty()) missing = "the self-test could not be run";
+  if (missing.empty()) return {};
+  return error(ErrorCode::kFailedPrecondition,
+               "this machine cannot take strangers' jobs: {} (mend it, or set strangers: false)",
+               missing);
+}
+
+void describe_sandbox(const sandbox::Engine& engine, Capabilities* machine) {
+  machine->sandbox_runtime = engine.host().runtime;
+  machine->python_version = engine.environment().python_version;
+  for (const auto& [name, version] : engine.environment().packages) {
+    machine->packages[name] = version;
+  }
+}
+
+}  // namespace
+
+struct Node::Impl {
+  std::unique_ptr<sandbox::Engine> engine;  // outlives the agent, which runs in it
+  std::unique_ptr<Agent> agent;
+};
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Node::~Node() { stop(); }
+void Node::stop() { impl_->agent->stop(); }
+Node::Status Node::status() const { return impl_->agent->status(); }
+
+Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
+  if (config.data_directory.empty()) {
+    return error(ErrorCode::kInvalidArgument, "data_directory is required");
+  }
+  BCAI_TRY(make_directories(config.data_directory, 0700));
+  SystemRandom random;
+  BCAI_TRY_ASSIGN(SigningKey identity, load_identity(config.data_directory / "identity", random));
+
+  Capabilities machine = detect_machine(config.data_directory);
+  apply_offer(config, &machine);
+  auto impl = std::make_unique<Impl>();
+  BCAI_TRY_ASSIGN(impl->engine,
+                  sandbox::Engine::make({.state_directory = config.data_directory / "sandbox",
+                                         .python = config.python,
+                                         .slots_max = machine.slots}));
+  sandbox::Engine& engine = *impl->engine;
+  describe_sandbox(engine, &machine);
+  machine.self_test = self_test({.file = config.data_directory / "self_test.json",
+                                 .afresh = config.strangers,
+                                 .machine = &machine},
+                                [&engine] { return engine.self_test(); });
+  if (config.strangers) BCAI_TRY(check_strangers(machine));
+
+  AgentOptions options;
+  options.link = {.dial = dial_endpoint(config.coordinator, config.ca_file),
+                  .key = config.key,
+                  .name = config.name.empty() ? machine.hostname : config.name,
+                  .identity = identity,
+                  .capabilities = machine};
+  options.run = [&engine](const sandbox::Task& task, const std::filesystem::path& artifacts_to,
+                          const sandbox::Callbacks& callbacks,
+                          sandbox::Cancellation& cancellation) {
+    return engine.run(task, artifacts_to, callbacks, cancellation);
+  };
+  options.data_directory = config.data_directory;
+  options.offered = {.cpu_millicores = machine.cpu_millicores,
+                     .memory_bytes = machine.memory_bytes,
+                     .disk_bytes = machine.disk_bytes,
+                     .gpu_count = static_cast<int>(machine.gpus.size()),
+                     .slots = machine.slots};
+  options.cache_bytes_max = machine.disk_bytes / kCacheShare;
+  BCAI_TRY_ASSIGN(impl->agent, Agent::start(std::move(options)));
+  return std::unique_ptr<Node>(new Node(std::move(impl)));
+}
+
+}  // namespace bcai::node
