@@ -37,7 +37,7 @@ uint64_t stated_length(const Headers& headers) {
 
 }  // namespace
 
-void Connection::refuse(const Refusal& refusal, Headers headers) {
+void Connection::refuse(Refusal refusal, Headers headers) {
   const bool body_unread =
       incoming_ != nullptr && incoming_->parser.state() != RequestParser::State::kDone;
   if (body_unread || refusal.status == 400) keep_alive_ = false;

@@ -6,7 +6,7 @@
 #include <boost/beast/http/parser.hpp>
 
 #include <algorithm>
-#include <functional>
+#include <charconv>
 #include <utility>
 
 #include "net/header.h"
@@ -14,30 +14,6 @@
 namespace bcai::net {
 
 namespace http = boost::beast::http;
-using boost::beast::error_code;
-
-struct RequestParser::Beast {
-  http::request_parser<http::empty_body> parser;
-  std::string* body;
-  std::function<size_t(uint64_t, boost::beast::string_view, error_code&)> on_chunk =
-      [this](uint64_t, boost::beast::string_view piece, error_code&) {
-        body->append(piece.data(), piece.size());
-        return piece.size();
-      };
-
-  explicit Beast(std::string* target) : body(target) {
-    parser.eager(true);
-    parser.header_limit(kHeadBytesMax + 64);
-    parser.body_limit(boost::none);  // until limit_body()
-    parser.on_chunk_body(on_chunk);
-  }
-
-  size_t put(std::string_view bytes, error_code& status) {
-    const size_t taken = parser.put(boost::asio::const_buffer(bytes.data(), bytes.size()), status);
-    if (status == http::error::need_more) status = {};
-    return taken;
-  }
-};
 
 namespace {
 
@@ -77,9 +53,6 @@ Found find_header(const Headers& headers, std::string_view name) {
 
 }  // namespace
 
-RequestParser::RequestParser() = default;
-RequestParser::~RequestParser() = default;
-
 void RequestParser::refuse(int status, ErrorCode code, std::string detail) {
   state_ = State::kRefused;
   refusal_ = {status, code, std::move(detail)};
@@ -97,9 +70,7 @@ size_t RequestParser::feed(std::string_view input) {
     case State::kRefused: return 0;
   }
   if (head_.chunked) return feed_chunks(input);
-  const size_t taken = static_cast<size_t>(std::min<uint64_t>(left_, input.size()));
-  body_.append(input.substr(0, taken));
-  left_ -= taken;
+  const size_t taken = take_body(input);
   if (left_ == 0) state_ = State::kDone;
   return taken;
 }
@@ -143,10 +114,11 @@ size_t RequestParser::feed_head(std::string_view input) {
 }
 
 void RequestParser::read_head(std::string_view bytes) {
-  beast_ = std::make_unique<Beast>(&body_);
-  error_code status;
-  const size_t taken = beast_->put(bytes, status);
-  auto& parser = beast_->parser;
+  http::request_parser<http::empty_body> parser;
+  parser.header_limit(kHeadBytesMax + 64);
+  parser.body_limit(boost::none);  // the route has one
+  boost::beast::error_code status;
+  const size_t taken = parser.put(boost::asio::const_buffer(bytes.data(), bytes.size()), status);
   if (status == http::error::header_limit) {
     return refuse(431, ErrorCode::kResourceExhausted, "the request's head is too long");
   }
@@ -202,7 +174,6 @@ void RequestParser::check_framing() {
     if (!equal_without_case(coding.value, "chunked")) {
       return refuse(501, ErrorCode::kUnimplemented, "Transfer-Encoding: only chunked is known");
     }
-    if (!beast_->parser.chunked()) return refuse_bad("Transfer-Encoding");
     head_.chunked = true;
     state_ = State::kBody;
     return;
@@ -212,15 +183,12 @@ void RequestParser::check_framing() {
     left_ = std::stoull(std::string(length.value));
   }
   head_.content_length = left_;
-  beast_.reset();
   state_ = left_ > 0 ? State::kBody : State::kDone;
 }
 
 void RequestParser::limit_body(uint64_t bytes_max) {
-  if (state_ != State::kBody) return;
-  if (head_.chunked) {
-    beast_->parser.body_limit(bytes_max);
-  } else if (left_ > bytes_max) {
+  body_bytes_max_ = bytes_max;
+  if (state_ == State::kBody && !head_.chunked && left_ > bytes_max) {
     refuse(413, ErrorCode::kResourceExhausted,
            fmt::format("the body has {} bytes, expected at most {}", left_, bytes_max));
   }
@@ -228,26 +196,67 @@ void RequestParser::limit_body(uint64_t bytes_max) {
 
 size_t RequestParser::feed_chunks(std::string_view input) {
   size_t taken = 0;
-  while (taken < input.size() && state_ == State::kBody) {
-    error_code status;
-    const size_t step = beast_->put(input.substr(taken), status);
-    taken += step;
-    if (status == http::error::body_limit) {
-      refuse(413, ErrorCode::kResourceExhausted, "the body is longer than is taken here");
-    } else if (status) {
-      refuse_bad("chunked body: " + status.message());
-    } else if (beast_->parser.is_done()) {
-      state_ = State::kDone;
-    } else if (step == 0) {
+  while (state_ == State::kBody && taken < input.size()) {
+    const std::string_view rest = input.substr(taken);
+    if (left_ > 0) {
+      taken += take_body(rest);
+      continue;
+    }
+    const size_t end = rest.find('\n');
+    if (std::min(end, rest.size()) >= kChunkLineBytesMax) {
+      refuse_bad(fmt::format("chunked body: a line is longer than {} bytes", kChunkLineBytesMax));
+    } else if (end == std::string_view::npos) {
       break;
+    } else if (end == 0 || rest[end - 1] != '\r' || has_bad_byte(rest.substr(0, end - 1))) {
+      refuse_bad("chunked body: a line does not end with CR LF");
+    } else {
+      take_chunk_line(rest.substr(0, end - 1));
+      taken += end + 1;
     }
   }
-  // What is left is the head of a chunk, or trailers, whose end has not come.
-  if (state_ == State::kBody && input.size() - taken > kChunkHeadBytesMax) {
-    refuse_bad(
-        fmt::format("chunked body: a chunk's head is longer than {} bytes", kChunkHeadBytesMax));
-  }
   return taken;
+}
+
+size_t RequestParser::take_body(std::string_view input) {
+  const size_t taken = static_cast<size_t>(std::min<uint64_t>(left_, input.size()));
+  body_.append(input.substr(0, taken));
+  left_ -= taken;
+  return taken;
+}
+
+void RequestParser::take_chunk_line(std::string_view line) {
+  switch (chunk_line_) {
+    case ChunkLine::kSize: return take_chunk_size(line);
+    case ChunkLine::kAfterData:
+      chunk_line_ = ChunkLine::kSize;
+      if (!line.empty()) refuse_bad("chunked body: a chunk is longer than its size");
+      return;
+    case ChunkLine::kTrailer:
+      // Trailers are dropped: no handler may take them for headers.
+      trailer_bytes_ += line.size();
+      if (line.empty()) {
+        state_ = State::kDone;
+      } else if (trailer_bytes_ > kChunkLineBytesMax || line.find(':') == std::string_view::npos) {
+        refuse_bad("chunked body: bad trailers");
+      }
+      return;
+  }
+}
+
+void RequestParser::take_chunk_size(std::string_view line) {
+  uint64_t size = 0;
+  const char* const end = line.data() + line.size();
+  const auto [after, status] = std::from_chars(line.data(), end, size, 16);
+  const bool known = line.size() > 0 && line[0] != '-' && status == std::errc();
+  if (!known || (after != end && *after != ';')) {
+    return refuse_bad("chunked body: expected a chunk's size in hexadecimal digits");
+  }
+  if (size > body_bytes_max_ || body_.size() > body_bytes_max_ - size) {
+    return refuse(413, ErrorCode::kResourceExhausted,
+                  fmt::format("the body has more than {} bytes", body_bytes_max_));
+  }
+  left_ = size;
+  chunk_line_ = size > 0 ? ChunkLine::kAfterData : ChunkLine::kTrailer;
 }
 
 }  // namespace bcai::net

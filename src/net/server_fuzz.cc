@@ -66,10 +66,10 @@ Outcome read(std::string_view bytes, size_t piece_bytes) {
 }
 
 void route(std::string_view bytes) {
-  static const Router router = *Router::make(
-      {{"GET", "/", [](const Request&, const Reply&) {}},
-       {"GET", "/v1/jobs/{id}", [](const Request&, const Reply&) {}},
-       {"POST", "/v1/jobs/{id}/cancel", [](const Request&, const Reply&) {}}});
+  static const Router router =
+      *Router::make({{"GET", "/", [](const Request&, const Reply&) {}},
+                     {"GET", "/v1/jobs/{id}", [](const Request&, const Reply&) {}},
+                     {"POST", "/v1/jobs/{id}/cancel", [](const Request&, const Reply&) {}}});
   const Result<Target> target = parse_target(bytes);
   if (!target) return;
   BCAI_ASSERT(is_utf8(target->path) && target->path.find('\0') == std::string::npos);
@@ -83,7 +83,7 @@ void route(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const auto whole = bcai::net::read(bytes, std::max<size_t>(size, 1));
-  for (const size_t piece_bytes : {1, 13}) {
+  for (const size_t piece_bytes : {size_t{1}, size_t{13}}) {
     const auto pieces = bcai::net::read(bytes, piece_bytes);
     BCAI_ASSERT(pieces.text == whole.text && pieces.taken == whole.taken);
   }
