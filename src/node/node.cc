@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "node/agent.h"
 #include "node/identity.h"
-#include "node/self_test.h"
+#include "node/proof.h"
 
 namespace bcai::node {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/self_test.h"
+#include "node/proof.h"
 
 #include <algorithm>
 
