@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each subcommand was told, one struct for each; declarations.cc fills them. Texts that carry
+// a unit were checked when they were read.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "base/clock.h"
+
+namespace bcai::cli {
+
+// "" takes the setting.
+struct Connection {
+  std::string endpoint;
+  std::string api_key;
+  std::string ca_file;
+};
+
+struct JobOptions {
+  Connection connection;
+  std::string file;  // "-" is standard input; "" with code
+  std::optional<std::string> code;
+  std::vector<std::string> arguments;
+  std::string name;
+  std::string id;
+  std::vector<std::string> requirements;
+  int gpu_count = 0;
+  std::string gpu_memory;  // "" is the coordinator's default, as in all below
+  std::string gpu_model;
+  std::string memory;
+  double cpu_cores = 0;
+  std::string disk;
+  std::optional<Millis> timeout;
+  std::optional<Millis> queue_timeout;
+  std::optional<int> max_retries;
+  std::vector<std::pair<std::string, std::string>> environment;
+  std::vector<std::string> files;  // PATH[:DEST]
+  std::vector<std::string> allowed_imports;
+  std::string import_policy;
+  bool json = false;
+};
+
+struct RunOptions {
+  JobOptions job;
+  bool local = false;
+  bool detach = false;
+  bool show_outputs = false;
+  bool quiet = false;
+  std::string output_directory;
+  std::string python;
+  std::string data_directory;
+};
+struct SubmitOptions {
+  JobOptions job;
+};
+struct JobsOptions {
+  Connection connection;
+  std::string state;
+  std::string name;
+  int limit = 20;
+  bool json = false;
+};
+struct ShowOptions {
+  Connection connection;
+  std::string job;
+  bool json = false;
+};
+struct LogsOptions {
+  Connection connection;
+  std::string job;
+  std::string attempt;
+  bool follow = false;
+  bool json = false;
+};
+struct ResultsOptions {
+  Connection connection;
+  std::string job;
+  std::string output_directory;
+  bool json = false;
+};
+struct CancelOptions {
+  Connection connection;
+  std::string job;
+  bool wait = false;
+};
+struct WaitOptions {
+  Connection connection;
+  std::string job;
+  Millis timeout{0};  // 0 is none
+  bool json = false;
+};
+struct NodesOptions {
+  Connection connection;
+  bool json = false;
+};
+struct KeysOptions {
+  enum class Verb : unsigned char { kList, kCreate, kRevoke };
+  Connection connection;
+  Verb verb = Verb::kList;
+  std::string name;
+  std::string role;
+  std::string id;
+  bool json = false;
+};
+struct UpOptions {
+  std::string data_directory;
+  std::string listen = "127.0.0.1:8080";
+  std::string python;
+  int slots = 0;
+  bool strangers = false;
+  bool save = true;  // endpoint and key into the config file
+  bool verbose = false;
+  bool json = false;
+};
+struct LocalOptions {
+  std::string socket;
+  std::string data_directory;
+  std::string python;
+};
+struct CoordinatorOptions {
+  std::string data_directory;
+  std::string listen = "127.0.0.1:8080";
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string python;
+  bool verbose = false;
+};
+struct CreateKeyOptions {
+  std::string data_directory;
+  std::string name;
+  std::string role;
+  bool json = false;
+};
+struct NodeDeployOptions {
+  std::string config;
+  std::map<std::string, std::string> flags;  // fields of the configuration
+  bool print_config = false;
+  bool print_example = false;
+  bool verbose = false;
+};
+struct NodeStatusOptions {
+  std::string config;
+  std::string data_directory;
+  bool metrics = false;
+  bool json = false;
+};
+struct CreateProjectOptions {
+  std::string name;
+};
+struct ConfigOptions {
+  enum class Verb : unsigned char { kList, kGet, kSet, kUnset, kPath };
+  Verb verb = Verb::kList;
+  std::string key;
+  std::string value;
+  bool json = false;
+};
+struct DoctorOptions {
+  std::string python;
+  std::string data_directory;
+  bool json = false;
+};
+struct CompletionOptions {
+  std::string shell;
+};
+struct VersionOptions {
+  bool json = false;
+};
+
+using Command = std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions,
+                             ResultsOptions, CancelOptions, WaitOptions, NodesOptions, KeysOptions,
+                             UpOptions, LocalOptions, CoordinatorOptions, CreateKeyOptions,
+                             NodeDeployOptions, NodeStatusOptions, CreateProjectOptions,
+                             ConfigOptions, DoctorOptions, CompletionOptions, VersionOptions>;
+
+}  // namespace bcai::cli
