@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a job left: values to print, artifacts to download.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "cli/api_client.h"
+#include "cli/screen.h"
+
+namespace bcai::cli {
+
+// "loss = 0.31", one a line, on `out`; what was left out, on `err`.
+void print_outputs(const Screen& screen, const json::value& results);
+
+// kDataLoss for names that would leave the directory: the coordinator is not believed there.
+Result<std::vector<ArtifactView>> read_artifacts(const json::value& results);
+
+// Into the directory under their names. Says each on `err`.
+Result<void> download_artifacts(ApiClient& api, const Screen& screen, const json::value& results,
+                                const std::filesystem::path& directory);
+
+}  // namespace bcai::cli
