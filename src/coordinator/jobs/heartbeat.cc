@@ -97,7 +97,7 @@ Result<void> miss(store::Connection& db, WallTime now, const AttemptRow& attempt
                   const Timing& timing) {
   const std::string actor = attempt.node.text();
   if (attempt.state == AttemptState::kOffered) {
-    const Millis age = now - attempt.created_at;
+    const Millis age = now - attempt.offered_at;
     if (attempt.desired == Desired::kCancel && age >= timing.offer_ttl) {
       const std::string reason = fmt::format("cancelled before {} took it", attempt.node_name);
       BCAI_TRY(end_attempt(db, now, attempt, AttemptState::kCancelled, FailureClass::kNone,

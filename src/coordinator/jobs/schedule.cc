@@ -25,6 +25,9 @@ constexpr size_t kGroupsMax = 128;
 constexpr size_t kJobsMax = 1000;
 constexpr size_t kJobsOfGroupMax = 500;
 
+// A node that asks for work and never takes what it is handed gets it no more after this.
+constexpr Millis kOfferedAtMost{600'000};
+
 struct Group {
   KeyId owner;
   int64_t shape = 0;
@@ -186,8 +189,8 @@ Result<Grant> grant(store::Connection& db, WallTime now, Random& random, JobId j
   const WallTime deadline = now + timing.lost_after;
   store::Statement insert = db.prepare(
       "INSERT INTO attempts (id, job, node, epoch, state, desired, failure, responsible, deadline,"
-      " heard_at, reason_code, reason, created_at, progress)"
-      " VALUES (?1, ?2, ?3, ?4, 'offered', 'run', '', 'node', ?5, ?6, 'offered', ?7, ?6, ?8)");
+      " heard_at, offered_at, reason_code, reason, created_at, progress)"
+      " VALUES (?1, ?2, ?3, ?4, 'offered', 'run', '', 'node', ?5, ?6, ?6, 'offered', ?7, ?6, ?8)");
   insert.bind_blob(bytes_of(attempt)).bind_blob(bytes_of(job)).bind_blob(bytes_of(node.id));
   insert.bind(lease.epoch).bind(deadline.ms).bind(now.ms).bind(reason);
   BCAI_TRY(insert.bind(to_text(encode(Progress{}))).run());
@@ -200,21 +203,21 @@ Result<Grant> grant(store::Connection& db, WallTime now, Random& random, JobId j
 struct Offer {
   AttemptId attempt;
   JobId job;
-  WallTime created_at;
+  WallTime offered_at;
 };
 
-Result<std::vector<Offer>> open_offers(store::Connection& db, NodeId node) {
+Result<std::vector<Offer>> open_offers(store::Connection& db, WallTime now, NodeId node) {
   std::vector<Offer> offers;
   store::Statement rows = db.prepare(
-      "SELECT id, job, created_at FROM attempts WHERE state = 'offered' AND node = ?"
-      " AND desired = 'run' ORDER BY created_at, id");
-  rows.bind_blob(bytes_of(node));
+      "SELECT id, job, offered_at FROM attempts WHERE state = 'offered' AND node = ?"
+      " AND desired = 'run' AND created_at > ? ORDER BY created_at, id");
+  rows.bind_blob(bytes_of(node)).bind(now.ms - kOfferedAtMost.count());
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return offers;
     offers.push_back({.attempt = bytes_at<AttemptId>(rows, 0),
                       .job = bytes_at<JobId>(rows, 1),
-                      .created_at = time_at(rows, 2)});
+                      .offered_at = time_at(rows, 2)});
   }
 }
 
@@ -222,12 +225,19 @@ Result<std::vector<Offer>> open_offers(store::Connection& db, NodeId node) {
 // again when it should long have named it in a heartbeat.
 Result<void> grant_again(store::Connection& db, WallTime now, const Waiting& waiting,
                          const Timing& timing, Capacity& free, std::vector<Grant>& grants) {
-  BCAI_TRY_ASSIGN(const std::vector<Offer> offers, open_offers(db, waiting.node));
+  BCAI_TRY_ASSIGN(const std::vector<Offer> offers, open_offers(db, now, waiting.node));
   for (const Offer& offer : offers) {
     const bool missing = waiting.held ? std::find(waiting.held->begin(), waiting.held->end(),
                                                   offer.attempt) == waiting.held->end()
-                                      : now - offer.created_at >= timing.offer_ttl;
+                                      : now - offer.offered_at >= timing.offer_ttl;
     if (!missing) continue;
+    // It is on its way from now, and given up no sooner than one that is new.
+    BCAI_TRY(db.prepare("UPDATE attempts SET offered_at = ?1, heard_at = ?1, deadline = ?2"
+                        " WHERE id = ?3")
+                 .bind(now.ms)
+                 .bind((now + timing.lost_after).ms)
+                 .bind_blob(bytes_of(offer.attempt))
+                 .run());
     BCAI_TRY_ASSIGN(Lease lease, lease_of(db, offer.job, offer.attempt, timing));
     take_room(free, lease.spec.hardware);
     grants.push_back({.node = waiting.node, .lease = std::move(lease)});

@@ -55,14 +55,14 @@ AttemptRow read_attempt(const store::Statement& row) {
           .job_desired = stored(parse_desired(row.text(7))),
           .job_state = stored(parse_job_state(row.text(8))),
           .job_epoch = row.integer(9),
-          .created_at = time_at(row, 10),
+          .offered_at = time_at(row, 10),
           .heard_at = time_at(row, 11),
           .progress = std::string(row.text(12))};
 }
 
 #define BCAI_SELECT_ATTEMPT                                                                       \
   "SELECT a.id, a.job, a.node, n.name, a.epoch, a.state, a.desired, j.desired, j.state, j.epoch," \
-  " a.created_at, a.heard_at, a.progress"                                                         \
+  " a.offered_at, a.heard_at, a.progress"                                                         \
   " FROM attempts a JOIN jobs j ON j.id = a.job JOIN nodes n ON n.id = a.node "
 
 Result<void> bump_version(store::Connection& db, JobId job) {

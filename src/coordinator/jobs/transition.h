@@ -35,7 +35,7 @@ struct AttemptRow {
   Desired job_desired = Desired::kRun;
   JobState job_state = JobState::kQueued;
   int64_t job_epoch = 0;
-  WallTime created_at;
+  WallTime offered_at;
   WallTime heard_at;
   std::string progress;  // JSON
 };

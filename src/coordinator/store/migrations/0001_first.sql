@@ -44,7 +44,8 @@ CREATE TABLE attempts (
   failure TEXT NOT NULL,            -- failure class, '' while live
   responsible TEXT NOT NULL,
   deadline INTEGER,                 -- NULL when ended
-  heard_at INTEGER NOT NULL,        -- when its node last named it, or it was granted
+  heard_at INTEGER NOT NULL,        -- when its node last named it, or could still be handed it
+  offered_at INTEGER NOT NULL,      -- when it was last handed to the node
   reason_code TEXT NOT NULL,
   reason TEXT NOT NULL,
   created_at INTEGER NOT NULL,

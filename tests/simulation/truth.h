@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What really happens on the machines, which nobody in the protocol can see: which attempts have
+// processes at this moment, and which ran to their end. The oracle compares the database with it.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "base/id.h"
+#include "simulation/world.h"
+
+namespace bcai::simulation {
+
+struct Truth {
+  World& world;
+  std::map<JobId, std::set<AttemptId>> alive;  // no empty sets
+  std::set<AttemptId> finished_well;
+
+  void started(JobId job, AttemptId attempt) {
+    if (alive.contains(job)) {
+      world.wrong("two attempts of " + job.text() + " are alive: " + attempt.text() + " and " +
+                  alive.at(job).begin()->text());
+    }
+    alive[job].insert(attempt);
+  }
+  void ended(JobId job, AttemptId attempt) {
+    const auto found = alive.find(job);
+    if (found == alive.end()) return;
+    found->second.erase(attempt);
+    if (found->second.empty()) alive.erase(found);
+  }
+};
+
+}  // namespace bcai::simulation
