@@ -145,8 +145,8 @@ void CoordinatorModel::run_reconciler() {
   if (!(*outcome)->changed.empty()) run_scheduler();
   if (!up_) return;
   const Millis wait = std::max(Millis(1), (*outcome)->next - world_.wall());
-  // Heartbeats move deadlines on, and new ones come: looked at again within a second.
-  world_.after(std::min(wait, Millis(1'000)), [this, life = life_] {
+  // New deadlines come with new work: looked at again within some seconds.
+  world_.after(std::min(wait, Millis(5'000)), [this, life = life_] {
     if (life == life_ && up_) run_reconciler();
   });
 }

@@ -148,6 +148,12 @@ void Oracle::check_ended(JobId id, const Job& job, const std::map<AttemptId, Att
 void Oracle::check_published(JobId id, const Job& job,
                              const std::map<AttemptId, Attempt>& attempts) {
   const auto shown = coordinator::find_result(db_, id);
+  for (const auto& [attempt_id, attempt] : attempts) {
+    if (!shown || shown->outputs.at("attempt").as_string() != attempt_id.text()) continue;
+    if (attempt.state == AttemptState::kFenced || attempt.state == AttemptState::kLost) {
+      world_.wrong(id.text() + " shows the result of an attempt that was given up");
+    }
+  }
   if (!job.published) {
     if (job.state == JobState::kSucceeded) world_.wrong(id.text() + " succeeded without a result");
     return;
@@ -164,6 +170,16 @@ void Oracle::check_published(JobId id, const Job& job,
   if (job.state == JobState::kSucceeded && !truth_.finished_well.contains(*job.published)) {
     world_.wrong(id.text() + " succeeded, but its attempt did not");
   }
+}
+
+void Oracle::after_step() {
+  store::Statement row =
+      db_.prepare("SELECT (SELECT count(*) FROM job_events), (SELECT sum(version) FROM jobs)");
+  next_row(row);
+  const std::pair changes{row.integer(0), row.integer(1)};
+  if (changes == changes_ && ++steps_ % 16 != 0) return;
+  changes_ = changes;
+  check();
 }
 
 void Oracle::check() {

@@ -20,13 +20,15 @@ class Oracle {
       : world_(world), truth_(truth), db_(db) {}
 
   void job_was_accepted(JobId job) { accepted_.insert(job); }
-  void check();
+  // All of it when anything tells of a change (versions, events) and now and then in any case.
+  void after_step();
   bool every_job_ended() const;
   bool every_job_ended_or_is_held() const;
   std::set<JobId> held() const;
   std::string summary() const;  // "7 succeeded, 1 cancelled"
 
  private:
+  void check();
   struct Attempt {
     AttemptState state = AttemptState::kOffered;
     JobId job;
@@ -61,6 +63,8 @@ class Oracle {
   Truth& truth_;
   store::Connection& db_;
   std::set<JobId> accepted_;
+  std::pair<int64_t, int64_t> changes_{-1, -1};
+  uint64_t steps_ = 0;
   std::map<JobId, Job> jobs_;
   Told told_;
 };

@@ -74,7 +74,7 @@ struct Client {
 struct Run {
   explicit Run(uint64_t seed, store::Connection& db)
       : world(seed), truth{world, {}, {}}, oracle(world, truth, db), coordinator(world, db, [this] {
-          oracle.check();
+          oracle.after_step();
         }) {}
 
   World world;
