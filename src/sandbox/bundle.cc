@@ -7,6 +7,7 @@ namespace bcai::sandbox {
 namespace {
 
 constexpr int64_t kCpuPeriodUs = 100'000;
+constexpr int64_t kRuncDataBytes = 256'000'000;
 constexpr int64_t kShmBytesMax = int64_t{64} << 30;
 
 struct Range {
@@ -115,9 +116,10 @@ json::array rlimits(const Limits& limits, const BundleContext& context) {
     // A net below the budget that the supervisor keeps: of each process alone, so doubled.
     out.push_back(rlimit("RLIMIT_CPU", limits.cpu_ms_max / 500 + 1));
   }
-  // What a group would hold back is at least held back in each process.
+  // What a group would hold back is at least held back in each process. runc takes the limit on
+  // before it becomes the job, and needs that much itself.
   if (!context.cgroups || !context.cgroups->memory) {
-    out.push_back(rlimit("RLIMIT_DATA", limits.memory_bytes_max));
+    out.push_back(rlimit("RLIMIT_DATA", std::max(limits.memory_bytes_max, kRuncDataBytes)));
   }
   if (!context.cgroups || !context.cgroups->pids) {
     out.push_back(rlimit("RLIMIT_NPROC", limits.processes_max));

@@ -13,7 +13,8 @@ import json, os, sys, sysconfig
 from importlib import metadata
 site = sysconfig.get_path("purelib")
 if not (os.path.isdir(site) and os.listdir(site)): site = ""
-found = {(d.metadata["Name"], d.version) for d in metadata.distributions(path=[site])} if site else ()
+found = set()
+if site: found = {(d.metadata["Name"], d.version) for d in metadata.distributions(path=[site])}
 dynload = [p for p in sys.path if os.path.basename(p) == "lib-dynload"]
 print("bcai " + json.dumps({
     "version": "%d.%d.%d" % sys.version_info[:3],

@@ -42,7 +42,7 @@ const std::vector<Probe>& probes() {
        says_ok,
        "read the detail: runc could not start a job"},
       {"memory",
-       "x = bytearray(200_000_000)",
+       "x = bytearray(1_000_000_000)",
        {},
        [](const Report& r, const std::string&) { return r.outcome == Outcome::kOutOfMemory; },
        "control groups with the memory controller are needed"},
