@@ -181,6 +181,7 @@ std::vector<fs::path> JobGroup::directories() const {
 }
 
 Result<void> JobGroup::create() const {
+  if (layout_->mode == CgroupMode::kV1) return make_directories(file("pids", ""));
   if (layout_->mode != CgroupMode::kHybrid) return {};
   return make_directories(layout_->mounts.v2 + path_);
 }
@@ -198,12 +199,6 @@ std::optional<int64_t> JobGroup::cpu_ms() const {
   }
   const auto nsec = parse_number(text_of(file("cpuacct", "cpuacct.usage")));
   return nsec ? std::optional(*nsec / 1'000'000) : std::nullopt;
-}
-
-std::optional<int64_t> JobGroup::memory_bytes() const {
-  if (layout_->mode == CgroupMode::kNone) return std::nullopt;
-  const bool v2 = layout_->mode == CgroupMode::kV2;
-  return parse_number(text_of(file("memory", v2 ? "memory.current" : "memory.usage_in_bytes")));
 }
 
 Counters JobGroup::read() const {
@@ -225,15 +220,21 @@ void JobGroup::kill() const {
   if (layout_->mode != CgroupMode::kV1) {
     if (put(layout_->mounts.v2 + path_ + "/cgroup.kill", "1")) return;  // Linux 5.14
   }
-  std::string_view left;
-  const std::string procs = text_of(file("pids", "cgroup.procs"));
-  for (left = procs; !left.empty();) {
+  for (pid_t pid : processes()) ::kill(pid, SIGKILL);
+}
+
+std::vector<pid_t> JobGroup::processes() const {
+  std::vector<pid_t> pids;
+  if (layout_->mode == CgroupMode::kNone) return pids;
+  const std::string text = text_of(file("pids", "cgroup.procs"));
+  for (std::string_view left = text; !left.empty();) {
     const size_t end = std::min(left.find('\n'), left.size());
     const auto pid = parse_number(left.substr(0, end));
-    // 0 is a process that our pid namespace does not show; it would mean our own group.
-    if (pid && *pid > 1 && *pid != getpid()) ::kill(static_cast<pid_t>(*pid), SIGKILL);
+    // 0 is a process that our pid namespace does not show; to kill, it would mean our own group.
+    if (pid && *pid > 1 && *pid != getpid()) pids.push_back(static_cast<pid_t>(*pid));
     left.remove_prefix(std::min(end + 1, left.size()));
   }
+  return pids;
 }
 
 bool JobGroup::populated() const {

@@ -4,6 +4,8 @@
 // group of the cgroup2 hierarchy goes with them, for cgroup.kill and cgroup.events alone.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -62,8 +64,8 @@ class JobGroup {
 
   Counters read() const;  // 0 where the kernel does not say
   std::optional<int64_t> cpu_ms() const;
-  std::optional<int64_t> memory_bytes() const;
 
+  std::vector<pid_t> processes() const;
   void kill() const;  // SIGKILL to every process
   bool populated() const;
   // Kills until nobody is left; false when somebody still is at the deadline.

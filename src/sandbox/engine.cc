@@ -18,6 +18,7 @@
 #include "sandbox/staging.h"
 #include "sandbox/supervise.h"
 #include "sandbox/sweep.h"
+#include "sandbox/tree_copy.h"
 #include "sandbox_files.h"
 
 namespace bcai::sandbox {
@@ -45,10 +46,7 @@ Result<Pipe> make_pipe() {
 // Removes its directory when it goes.
 struct ScratchDirectory {
   fs::path path;
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
+  ~ScratchDirectory() { remove_tree(path); }
 };
 
 Report node_failure(std::string detail) {

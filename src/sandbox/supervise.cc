@@ -78,7 +78,14 @@ class Supervisor {
     ending_.failure = fmt::format("runc could not start the job (exit code {}): {}", code, message);
     if (cancellation_.cancelled()) ending_.ended_by = EndedBy::kCancel;
     ending_.counters = watched_.group.read();
+    end_everyone();
+  }
+
+  // Without knowing the first process. What runc left half made became our child when it ended.
+  void end_everyone() {
+    const std::vector<pid_t> left = watched_.group.processes();
     if (!watched_.group.kill_until_empty(clock_, clock_.now() + kKillMax)) note_unkillable();
+    for (pid_t pid : left) waitpid(pid, nullptr, WNOHANG);
   }
 
   bool find_first_process() {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "sandbox/pidfd.h"
+#include "sandbox/tree_copy.h"
 
 namespace bcai::sandbox {
 namespace fs = std::filesystem;
@@ -87,9 +88,13 @@ Result<void> sweep(const fs::path& state, const CgroupLayout& cgroups, const std
   }
   for (const char* name : {"runc", "bundles"}) {
     for (const fs::path& left : entries(state / name)) {
+      remove_tree(left);
       std::error_code failed;
-      fs::remove_all(left, failed);
-      if (failed) return errno_error(failed.value(), "remove " + left.string());
+      if (fs::exists(fs::symlink_status(left, failed))) {
+        return error(ErrorCode::kFailedPrecondition,
+                     "{}, which an earlier job left, cannot be removed: remove it by hand",
+                     left.string());
+      }
     }
   }
   if (swept > 0) log_event(LogLevel::kInfo, "sandbox.swept", {{"traces", swept}});

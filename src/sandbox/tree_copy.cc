@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/tree_copy.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
+#include <string_view>
 
 #include "base/file.h"
 
@@ -34,7 +37,33 @@ Result<void> copy_bytes(int from, int to, const fs::path& name) {
   }
 }
 
+// Gives us back the directories below `fd` that the job took our rights to away.
+void unlock_directories(int parent, const char* name, int depth) {
+  constexpr int kDepthMax = 2000;  // a job's quota of inodes may be one long chain
+  UniqueFd fd(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd && errno == EACCES && fchmodat(parent, name, 0700, 0) == 0) {
+    fd.reset(openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  if (!fd || fchmod(fd.get(), 0700) != 0 || depth > kDepthMax) return;
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()), closedir);
+  if (!stream) return;
+  const int directory = fd.release();
+  while (const dirent* entry = readdir(stream.get())) {
+    const std::string_view below = entry->d_name;
+    if (entry->d_type != DT_DIR || below == "." || below == "..") continue;
+    unlock_directories(directory, entry->d_name, depth + 1);
+  }
+}
+
 }  // namespace
+
+void remove_tree(const fs::path& path) {
+  std::error_code failed;
+  fs::remove_all(path, failed);
+  if (!failed) return;
+  unlock_directories(AT_FDCWD, path.c_str(), 0);
+  fs::remove_all(path, failed);
+}
 
 Result<void> make_open_directory(const fs::path& path) {
   BCAI_TRY(make_directories(path));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Copies trusted files of this machine into a root: contents and times, never owners, links or
-// setuid bits.
+// Trees of files. Copies trusted ones of this machine into a root: contents and times, never
+// owners, links or setuid bits. Removes what a job left.
 #pragma once
 
 #include <filesystem>
@@ -21,5 +21,9 @@ Result<void> copy_tree(const std::filesystem::path& from, const std::filesystem:
 
 // Makes the directory with mode 0755, whatever the umask.
 Result<void> make_open_directory(const std::filesystem::path& path);
+
+// Removes `path` and all below it, also directories that their owner (us, when rootless) locked.
+// Follows no link. What cannot be removed stays.
+void remove_tree(const std::filesystem::path& path);
 
 }  // namespace bcai::sandbox
