@@ -3,6 +3,7 @@
 are read back by the safetensors package, not by our own code."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -60,13 +61,17 @@ class Job:
             ["/bin/bash", "-c", script, "bash", PYTHON, "-I", "-S", "-B", "-u", str(RUNNER),
              str(self.directory / "in"), str(self.directory / "work"), SITE_PACKAGES],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            pass_fds=[control_write], env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"},
-            **popen)
+            pass_fds=[control_write], start_new_session=True,
+            env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"}, **popen)
         os.close(control_write)
         return process
 
     def end(self, process, timeout=60):
-        stdout, stderr = process.communicate(timeout=timeout)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         control = b""
         while part := os.read(self.control_read, 65536):
             control += part

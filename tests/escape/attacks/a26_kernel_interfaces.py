@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+parameters = ctypes.create_string_buffer(256)
+attack("io_uring_setup", lambda: syscall("io_uring_setup", 4, parameters))
+attack("bpf map", lambda: syscall("bpf", 0, (ctypes.c_uint32 * 32)(2, 4, 4, 1), 128))
+attack("bpf program", lambda: syscall("bpf", 5, ctypes.create_string_buffer(128), 128))
+event = ctypes.create_string_buffer(b"\x01\0\0\0\x78\0\0\0" + bytes(112), 120)
+attack("perf_event_open", lambda: syscall("perf_event_open", event, 0, -1, -1, 0))
+attack("userfaultfd", lambda: syscall("userfaultfd", 1))
+context = ctypes.c_ulong(0)
+attack("io_setup", lambda: syscall("io_setup", 1, ctypes.byref(context)))
+attack("memfd_secret", lambda: syscall("memfd_secret", 0))
+attack("modify_ldt", lambda: syscall("modify_ldt", 0, parameters, 256))
+attack("iopl", lambda: syscall("iopl", 3))
+vector = (ctypes.c_size_t * 2)(ctypes.addressof(parameters), 16)
+attack("vmsplice", lambda: syscall("vmsplice", os.pipe()[1], vector, 1, 0))
+attack("/dev/kvm", lambda: os.open("/dev/kvm", os.O_RDWR))
+attack("/dev/fuse", lambda: os.open("/dev/fuse", os.O_RDWR))
+attack("/dev/net/tun", lambda: os.open("/dev/net/tun", os.O_RDWR))
+attack("a device of one's own", lambda: os.mknod("/work/dev", 0o020600, os.makedev(1, 1)))
+twin("epoll and eventfd", lambda: __import__("select").epoll().fileno() > 0
+     and os.eventfd(1) > 0)
+twin("sendfile", lambda: os.sendfile(os.open("/work/to", os.O_CREAT | os.O_RDWR),
+                                     os.open("/etc/passwd", os.O_RDONLY), 0, 10) == 10)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running tasks through the sandbox_run program (src/sandbox/sandbox_run_main.cc)."""
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def find_program():
+    if chosen := os.environ.get("BCAI_SANDBOX_RUN"):
+        return Path(chosen)
+    for preset in ("release", "dev", "asan-ubsan"):
+        path = ROOT / "build" / preset / "src/sandbox/sandbox_run"
+        if path.exists():
+            return path
+    return None
+
+
+def lacking():
+    """Why nothing can run here, or ""."""
+    if os.geteuid() != 0:
+        return "needs root: sandboxes are made with runc"
+    if shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
+        return "needs runc: apt-get install runc"
+    if find_program() is None:
+        return "needs the sandbox_run program: ./dev build"
+    return ""
+
+
+def run_tasks(directory, tasks, parallel=1, seccomp=True, environment=None, python=None):
+    """The runs, in the order of the tasks."""
+    request = {"state_directory": str(directory / "state"),
+               "artifacts": str(directory / "artifacts"), "parallel": parallel,
+               "seccomp": seccomp, "tasks": tasks}
+    if python:
+        request["python"] = python
+    path = directory / "request.json"
+    path.write_text(json.dumps(request))
+    done = subprocess.run(
+        [find_program(), path], capture_output=True, text=True, check=False, timeout=300,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **(environment or {})})
+    assert done.returncode == 0, done.stderr
+    runs = json.loads(done.stdout)["runs"]
+    for run in runs:
+        assert "report" in run, run
+    return runs
+
+
+def lines(run):
+    """The JSON lines that a job printed."""
+    found = []
+    for line in run["stdout"].splitlines():
+        if line.startswith("{"):
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+    return found
