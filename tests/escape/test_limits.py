@@ -99,16 +99,14 @@ print(json.dumps({"cores": used / (time.monotonic() - began)}))
 
 def test_cpu_quota_within_five_percent_over_three_seconds(directory):
     """More than the quota is always wrong. Less is the machine's fault when others use it: then it
-    has to be right once in three."""
+    has to be right once in three. The quota is small so that it can be had on a busy machine."""
     seen = []
     for _ in range(3):
-        run = run_tasks(directory, [task(BUSY, cpu_millicores=500)])[0]
-        seen.append(lines(run)[0]["cores"])
-        assert seen[-1] <= 0.525
-        if seen[-1] >= 0.475:
+        run = run_tasks(directory, [task(BUSY, cpu_millicores=150)])[0]
+        seen.append(lines(run)[0]["cores"] / 0.15)
+        assert seen[-1] <= 1.05
+        if seen[-1] >= 0.95:
             return
-    if os.getloadavg()[0] > 2:
-        pytest.skip(f"others use this machine: {seen} cores instead of 0.5")
     raise AssertionError(seen)
 
 
