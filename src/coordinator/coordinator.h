@@ -14,13 +14,13 @@
 namespace bcai::coordinator {
 
 struct CoordinatorOptions {
-  std::filesystem::path data_directory;        // database, logs, artifacts; made when absent, 0700
-  std::string listen = "127.0.0.1:8080";       // or "unix:/path"
+  std::filesystem::path data_directory;   // database, logs, artifacts; made when absent, 0700
+  std::string listen = "127.0.0.1:8080";  // or "unix:/path"
   std::string tls_certificate_file;
   std::string tls_key_file;
   std::string checker_python = "/usr/bin/python3";
   Timing timing;
-  int64_t artifact_bytes_max = 10'000'000'000; // of one artifact
+  int64_t artifact_bytes_max = 10'000'000'000;  // of one artifact
 };
 
 class Coordinator {
