@@ -224,6 +224,7 @@ void Agent::Impl::recover(Spool::Recovered recovered) {
   AttemptSpool& left = *recovered.attempt;
   if (!recovered.result) {
     (void)left.append_log(LogStream::kSystem, clock.wall(), "The node was restarted.\n");
+    (void)left.flush_log();
     recovered.result = make_node_failure("the node was restarted", left.log_bytes());
     (void)left.write_result(*recovered.result, Durability::kSynced);
   }

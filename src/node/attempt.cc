@@ -100,6 +100,7 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbo
     keep_artifacts(spool, report);
   }
   facts.ended = events.end_reason();
+  (void)spool.flush_log();
   facts.log_bytes = spool.log_bytes();
   return make_result(lease.spec, report, facts);
 }

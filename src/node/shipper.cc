@@ -52,7 +52,8 @@ void Shipment::finish(AttemptResult result) {
 
 void Shipment::wait_for_news(int64_t shipped) {
   std::unique_lock lock(mutex_);
-  news_.wait(lock, [&] { return result_ || spool_->log_bytes() > shipped; });
+  news_.wait(lock,
+             [&] { return result_ || spool_->log_bytes() > shipped || spool_->has_pending(); });
 }
 
 void Shipment::wait_for_result(Millis most) {
@@ -129,6 +130,10 @@ Shipper::Step Shipper::find_log_offset() {
 }
 
 Shipper::Step Shipper::ship_log() {
+  if (auto flushed = shipment_.spool().flush_log(); !flushed) {
+    log_event(LogLevel::kError, "node.log_lost",
+              {{"attempt", shipment_.lease().attempt.text()}, {"why", flushed.error().message}});
+  }
   if (!log_offset_known_) {
     if (const Step step = find_log_offset(); step != Step::kDone) return step;
   }

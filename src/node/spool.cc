@@ -52,20 +52,43 @@ void sync_files(const std::filesystem::path& directory) {
 }  // namespace
 
 Result<void> AttemptSpool::append_log(LogStream stream, WallTime time, std::string_view data) {
-  while (!data.empty()) {
-    const std::string_view text = data.substr(0, kLogTextBytesMax);
-    data.remove_prefix(text.size());
-    std::string record;
-    append_log_record(record, stream, time, text);
-    const int64_t before = log_bytes_.load(std::memory_order_relaxed);
-    if (auto wrote = write_all(log_.get(), record); !wrote) {
-      // A torn record would hide all that comes after it.
-      (void)ftruncate(log_.get(), static_cast<off_t>(before));
-      return error(wrote.error().code, "append to the log of {}: {}", lease_.attempt.text(),
-                   wrote.error().message);
-    }
-    log_bytes_.store(before + static_cast<int64_t>(record.size()), std::memory_order_release);
+  const std::lock_guard lock(log_mutex_);
+  if (!pending_.empty() && (stream != pending_stream_ || time - pending_since_ > kMergeInterval)) {
+    BCAI_TRY(flush_locked());
   }
+  while (!data.empty()) {
+    if (pending_.empty()) {
+      pending_stream_ = stream;
+      pending_since_ = time;
+    }
+    const std::string_view text = data.substr(0, kLogTextBytesMax - pending_.size());
+    data.remove_prefix(text.size());
+    pending_ += text;
+    has_pending_.store(true, std::memory_order_release);
+    if (pending_.size() == kLogTextBytesMax) BCAI_TRY(flush_locked());
+  }
+  return {};
+}
+
+Result<void> AttemptSpool::flush_log() {
+  const std::lock_guard lock(log_mutex_);
+  return flush_locked();
+}
+
+Result<void> AttemptSpool::flush_locked() {
+  if (pending_.empty()) return {};
+  std::string record;
+  append_log_record(record, pending_stream_, pending_since_, pending_);
+  pending_.clear();
+  has_pending_.store(false, std::memory_order_release);
+  const int64_t before = log_bytes_.load(std::memory_order_relaxed);
+  if (auto wrote = write_all(log_.get(), record); !wrote) {
+    // A torn record would hide all that comes after it.
+    (void)ftruncate(log_.get(), static_cast<off_t>(before));
+    return error(wrote.error().code, "append to the log of {}: {}", lease_.attempt.text(),
+                 wrote.error().message);
+  }
+  log_bytes_.store(before + static_cast<int64_t>(record.size()), std::memory_order_release);
   return {};
 }
 

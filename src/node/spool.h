@@ -7,6 +7,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,12 +21,17 @@
 
 namespace bcai::node {
 
-// One attempt's part. One thread appends to the log, any number read; the rest is one thread's.
+// One attempt's part. The log's functions are for any thread, the rest is one thread's.
 class AttemptSpool {
  public:
-  // Appends `data` as records of at most kLogTextBytesMax.
+  // Appends `data` to the log. What comes within `kMergeInterval` on one stream becomes one record,
+  // or a job that writes byte by byte would have a log of headers; flush_log() cuts it.
+  static constexpr Millis kMergeInterval{100};
   Result<void> append_log(LogStream stream, WallTime time, std::string_view data);
+  Result<void> flush_log();
+  // Of the records; has_pending() tells of what flush_log() would add.
   int64_t log_bytes() const { return log_bytes_.load(std::memory_order_acquire); }
+  bool has_pending() const { return has_pending_.load(std::memory_order_acquire); }
   // Whole records from `offset` on, at most `bytes_max`; "" at the end.
   Result<std::string> read_log(int64_t offset, size_t bytes_max) const;
 
@@ -43,9 +49,16 @@ class AttemptSpool {
   AttemptSpool(std::filesystem::path directory, Lease lease, UniqueFd log)
       : directory_(std::move(directory)), lease_(std::move(lease)), log_(std::move(log)) {}
 
+  Result<void> flush_locked();
+
   std::filesystem::path directory_;
   Lease lease_;
   UniqueFd log_;
+  std::mutex log_mutex_;
+  LogStream pending_stream_ = LogStream::kStdout;
+  WallTime pending_since_;
+  std::string pending_;
+  std::atomic<bool> has_pending_{false};
   std::atomic<int64_t> log_bytes_{0};
 };
 

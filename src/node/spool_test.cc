@@ -54,6 +54,7 @@ TEST_F(SpoolDirectory, LongOutputIsSplitIntoRecordsAndReadFromAnyRecord) {
   const std::string data(40'000, 'x');
   ASSERT_TRUE((*attempt)->append_log(LogStream::kStdout, {7}, data));
   ASSERT_TRUE((*attempt)->append_log(LogStream::kStderr, {8}, "end"));
+  ASSERT_TRUE((*attempt)->flush_log());
   const int64_t bytes = 3 * 16 + 40'000 + 16 + 3;
   EXPECT_EQ((*attempt)->log_bytes(), bytes);
   EXPECT_EQ(text_of(*(*attempt)->read_log(0, 1 << 20)), data + "end");
@@ -64,6 +65,29 @@ TEST_F(SpoolDirectory, LongOutputIsSplitIntoRecordsAndReadFromAnyRecord) {
   EXPECT_EQ(*(*attempt)->read_log(bytes + 5, 1000), "");
 }
 
+TEST_F(SpoolDirectory, SmallWritesBecomeOneRecordAStreamAndAMoment) {
+  auto attempt = open().create(lease(1));
+  ASSERT_TRUE(attempt);
+  const auto append = [&](LogStream stream, int64_t at, std::string_view text) {
+    ASSERT_TRUE((*attempt)->append_log(stream, {at}, text));
+  };
+  for (int i = 0; i < 1000; ++i) append(LogStream::kStdout, 1000 + i / 20, "x");
+  EXPECT_EQ((*attempt)->log_bytes(), 0);
+  EXPECT_TRUE((*attempt)->has_pending());
+  append(LogStream::kStderr, 1060, "e");
+  EXPECT_EQ((*attempt)->log_bytes(), 1016);
+  append(LogStream::kStdout, 1061, "o");
+  append(LogStream::kStdout, 1200, "later");
+  ASSERT_TRUE((*attempt)->flush_log());
+  EXPECT_FALSE((*attempt)->has_pending());
+  EXPECT_EQ((*attempt)->log_bytes(), 1016 + 17 + 17 + 21);
+  EXPECT_EQ(text_of(*(*attempt)->read_log(1016, 1000)), "eolater");
+  size_t consumed = 0;
+  const std::string records = *(*attempt)->read_log(1016, 1000);
+  EXPECT_EQ(read_log_record(records, &consumed)->stream, LogStream::kStderr);
+  EXPECT_EQ(read_log_record(records, &consumed)->time.ms, 1060);
+}
+
 TEST_F(SpoolDirectory, RecoversWhatWasLeft) {
   {
     Spool spool = open();
@@ -72,6 +96,7 @@ TEST_F(SpoolDirectory, RecoversWhatWasLeft) {
     auto done = spool.create(lease(3));
     ASSERT_TRUE(with && without && done);
     ASSERT_TRUE((*without)->append_log(LogStream::kStdout, {1}, "half"));
+    ASSERT_TRUE((*without)->flush_log());
     AttemptResult result;
     result.outcome = Outcome::kFinished;
     result.exit_code = 4;
@@ -93,6 +118,7 @@ TEST_F(SpoolDirectory, RecoversWhatWasLeft) {
   EXPECT_FALSE(found[1].result);
   EXPECT_EQ(found[1].attempt->log_bytes(), 20);
   ASSERT_TRUE(found[1].attempt->append_log(LogStream::kSystem, {2}, "!"));
+  ASSERT_TRUE(found[1].attempt->flush_log());
   EXPECT_EQ(text_of(*found[1].attempt->read_log(0, 1000)), "half!");
   ASSERT_EQ(unreadable.size(), 1U);
   EXPECT_NE(unreadable[0].find("att_broken"), std::string::npos);
