@@ -56,7 +56,7 @@ struct Agent::Impl {
   void poke();
   void take_leases(const Answer& answer, Instant asked_at);
   void take_lease(const Lease& lease, Instant asked_at);
-  json::value poll_body();
+  json::value poll_body(const Capacity& free);
 
   // Attempts.
   void recover(Spool::Recovered recovered);
@@ -110,10 +110,10 @@ struct Agent::Impl {
 
 // --- leases ---
 
-json::value Agent::Impl::poll_body() {
+json::value Agent::Impl::poll_body(const Capacity& free) {
   json::array held;
   for (AttemptId attempt : table.held()) held.emplace_back(attempt.text());
-  return json::object{{"free", encode(table.free())}, {"held", std::move(held)}};
+  return json::object{{"free", encode(free)}, {"held", std::move(held)}};
 }
 
 void Agent::Impl::poll_loop() {
@@ -126,7 +126,7 @@ void Agent::Impl::poll_loop() {
       std::unique_lock lock(mutex);
       capacity_freed.wait(lock, [&] { return stopping || table.free().slots > 0; });
       if (stopping) return;
-      body = poll_body();
+      body = poll_body(table.free());
       polling = true;
     }
     const Instant asked_at = clock.now();
@@ -147,7 +147,8 @@ void Agent::Impl::poll_loop() {
   }
 }
 
-// The poll under way tells of less than is free now. Another one replaces it.
+// The poll under way tells of less than is free now. A second one ends it, and asks for nothing
+// itself: two that ask at once would be given more than there is.
 void Agent::Impl::poke() {
   std::unique_lock lock(mutex);
   poke_wanted = true;
@@ -155,10 +156,11 @@ void Agent::Impl::poke() {
   poking = true;
   while (poke_wanted && polling && !stopping) {
     poke_wanted = false;
-    const json::value body = poll_body();
+    const json::value body = poll_body(Capacity{});
     lock.unlock();
     const Instant asked_at = clock.now();
-    const Answer answer = link.ask(post_json("/v1/nodes/{node}/leases?wait=0", body, kPokeTimeout));
+    const Answer answer =
+        link.poll(post_json("/v1/nodes/{node}/leases?wait=0", body, kPokeTimeout));
     if (answer.ok()) take_leases(answer, asked_at);
     lock.lock();
     if (!answer.ok()) break;

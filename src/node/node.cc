@@ -90,7 +90,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
   BCAI_TRY_ASSIGN(impl->engine,
                   sandbox::Engine::make({.state_directory = config.data_directory / "sandbox",
                                          .python = config.python,
-                                         .slots_max = machine.slots}));
+                                         // Their user ids are shared with other nodes here.
+                                         .slots_max = std::max(64, 4 * machine.slots)}));
   sandbox::Engine& engine = *impl->engine;
   describe_sandbox(engine, &machine);
   machine.self_test = self_test({.file = config.data_directory / "self_test.json",

@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "node/agent_fixture.h"
-#include "node/self_test.h"
+#include "node/proof.h"
 
 namespace bcai::node {
 namespace {
@@ -67,8 +67,8 @@ TEST_F(NodeTest, RunsPythonInTheRealSandbox) {
   ASSERT_TRUE(coordinator.wait([&] { return coordinator.results_of(lease.attempt) > 0; }));
   const AttemptResult result =
       coordinator.look([&](const auto& state) { return state.results.at(lease.attempt).back(); });
-  EXPECT_EQ(result.outcome, Outcome::kFinished) << result.detail;
-  EXPECT_EQ(result.exit_code, 0) << result.detail << result.error.traceback;
+  ASSERT_EQ(result.outcome, Outcome::kFinished) << result.detail;
+  ASSERT_EQ(result.exit_code, 0) << result.detail << result.error.traceback;
   EXPECT_EQ(coordinator.log_text(lease.attempt), "n is 7\n");
   EXPECT_EQ(to_text(result.outputs.at("square")), "49");
   ASSERT_EQ(result.artifacts.size(), 1U);
