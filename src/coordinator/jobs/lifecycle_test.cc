@@ -260,10 +260,27 @@ TEST_F(LifecycleTest, ALostAnswerIsGrantedAgainAsTheSameAttempt) {
   EXPECT_TRUE(poll(std::vector<AttemptId>{}).empty());
 }
 
+TEST_F(LifecycleTest, ANodeThatDropsWhatItIsHandedDoesNotSpin) {
+  const JobId id = submit_job();
+  grant_to(box);
+  const auto poll = [&] {
+    return schedule_for({{.node = box, .free = room(), .held = {{}}}}).size();
+  };
+  size_t handed_out = 0;
+  for (int i = 0; i < 100; ++i) handed_out += poll();
+  EXPECT_EQ(handed_out, 4U);
+  pass(timing.offer_ttl);
+  EXPECT_EQ(poll(), 1U);
+  pass(Millis(600'000));
+  beat(box, {});
+  EXPECT_EQ(attempt_state(id), AttemptState::kLost);
+}
+
 TEST_F(LifecycleTest, WhatIsGrantedAgainTakesRoom) {
   submit_job();
   grant_to(box);
   submit_job();
+  EXPECT_EQ(schedule_for({{.node = box, .free = room(0), .held = {{}}}}).size(), 0U);
   EXPECT_EQ(schedule_for({{.node = box, .free = room(1), .held = {{}}}}).size(), 1U);
   EXPECT_EQ(schedule_for({{.node = box, .free = room(2), .held = {{}}}}).size(), 2U);
 }

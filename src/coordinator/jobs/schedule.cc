@@ -27,6 +27,7 @@ constexpr size_t kJobsOfGroupMax = 500;
 
 // A node that asks for work and never takes what it is handed gets it no more after this.
 constexpr Millis kOfferedAtMost{600'000};
+constexpr int64_t kOffersAtOnce = 5;  // then not before offer_ttl, so that it cannot spin
 
 struct Group {
   KeyId owner;
@@ -189,8 +190,9 @@ Result<Grant> grant(store::Connection& db, WallTime now, Random& random, JobId j
   const WallTime deadline = now + timing.lost_after;
   store::Statement insert = db.prepare(
       "INSERT INTO attempts (id, job, node, epoch, state, desired, failure, responsible, deadline,"
-      " heard_at, offered_at, reason_code, reason, created_at, progress)"
-      " VALUES (?1, ?2, ?3, ?4, 'offered', 'run', '', 'node', ?5, ?6, ?6, 'offered', ?7, ?6, ?8)");
+      " heard_at, offered_at, offers, reason_code, reason, created_at, progress)"
+      " VALUES (?1, ?2, ?3, ?4, 'offered', 'run', '', 'node', ?5, ?6, ?6, 1, 'offered', ?7, ?6, "
+      "?8)");
   insert.bind_blob(bytes_of(attempt)).bind_blob(bytes_of(job)).bind_blob(bytes_of(node.id));
   insert.bind(lease.epoch).bind(deadline.ms).bind(now.ms).bind(reason);
   BCAI_TRY(insert.bind(to_text(encode(Progress{}))).run());
@@ -204,12 +206,13 @@ struct Offer {
   AttemptId attempt;
   JobId job;
   WallTime offered_at;
+  int64_t offers = 0;
 };
 
 Result<std::vector<Offer>> open_offers(store::Connection& db, WallTime now, NodeId node) {
   std::vector<Offer> offers;
   store::Statement rows = db.prepare(
-      "SELECT id, job, offered_at FROM attempts WHERE state = 'offered' AND node = ?"
+      "SELECT id, job, offered_at, offers FROM attempts WHERE state = 'offered' AND node = ?"
       " AND desired = 'run' AND created_at > ? ORDER BY created_at, id");
   rows.bind_blob(bytes_of(node)).bind(now.ms - kOfferedAtMost.count());
   while (true) {
@@ -217,7 +220,8 @@ Result<std::vector<Offer>> open_offers(store::Connection& db, WallTime now, Node
     if (!row) return offers;
     offers.push_back({.attempt = bytes_at<AttemptId>(rows, 0),
                       .job = bytes_at<JobId>(rows, 1),
-                      .offered_at = time_at(rows, 2)});
+                      .offered_at = time_at(rows, 2),
+                      .offers = rows.integer(3)});
   }
 }
 
@@ -227,18 +231,21 @@ Result<void> grant_again(store::Connection& db, WallTime now, const Waiting& wai
                          const Timing& timing, Capacity& free, std::vector<Grant>& grants) {
   BCAI_TRY_ASSIGN(const std::vector<Offer> offers, open_offers(db, now, waiting.node));
   for (const Offer& offer : offers) {
+    const bool overdue = now - offer.offered_at >= timing.offer_ttl;
     const bool missing = waiting.held ? std::find(waiting.held->begin(), waiting.held->end(),
                                                   offer.attempt) == waiting.held->end()
-                                      : now - offer.offered_at >= timing.offer_ttl;
-    if (!missing) continue;
+                                      : overdue;
+    if (!missing || (offer.offers >= kOffersAtOnce && !overdue)) continue;
+    BCAI_TRY_ASSIGN(Lease lease, lease_of(db, offer.job, offer.attempt, timing));
+    if (!has_room(free, lease.spec.hardware)) continue;
     // It is on its way from now, and given up no sooner than one that is new.
-    BCAI_TRY(db.prepare("UPDATE attempts SET offered_at = ?1, heard_at = ?1, deadline = ?2"
+    BCAI_TRY(db.prepare("UPDATE attempts SET offered_at = ?1, offers = offers + 1, heard_at = ?1,"
+                        " deadline = ?2"
                         " WHERE id = ?3")
                  .bind(now.ms)
                  .bind((now + timing.lost_after).ms)
                  .bind_blob(bytes_of(offer.attempt))
                  .run());
-    BCAI_TRY_ASSIGN(Lease lease, lease_of(db, offer.job, offer.attempt, timing));
     take_room(free, lease.spec.hardware);
     grants.push_back({.node = waiting.node, .lease = std::move(lease)});
   }

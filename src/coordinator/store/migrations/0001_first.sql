@@ -46,6 +46,7 @@ CREATE TABLE attempts (
   deadline INTEGER,                 -- NULL when ended
   heard_at INTEGER NOT NULL,        -- when its node last named it, or could still be handed it
   offered_at INTEGER NOT NULL,      -- when it was last handed to the node
+  offers INTEGER NOT NULL,          -- how often
   reason_code TEXT NOT NULL,
   reason TEXT NOT NULL,
   created_at INTEGER NOT NULL,
