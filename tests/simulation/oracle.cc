@@ -206,9 +206,10 @@ void Oracle::check() {
     }
     if (rows.text(3).empty()) world_.wrong(id.text() + " has no reason");
     check_job(id, job, rows.integer(9));
+    const bool changed = job.version != jobs_[id].version;
     jobs_[id] = std::move(job);
     check_ended(id, jobs_[id], attempts);
-    check_published(id, jobs_[id], attempts);
+    if (changed) check_published(id, jobs_[id], attempts);
   }
   check_attempts(attempts);
   for (JobId id : accepted_) {

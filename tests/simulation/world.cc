@@ -13,7 +13,8 @@ constexpr size_t kTraceLines = 400;
 }  // namespace
 
 void World::after(Millis delay, std::function<void()> action) {
-  events_.push({now() + delay.count(), order_++, std::move(action)});
+  events_.push_back({now() + delay.count(), order_++, std::move(action)});
+  std::push_heap(events_.begin(), events_.end());
 }
 
 void World::send(int peer, std::function<void()> deliver) {
@@ -32,9 +33,10 @@ void World::partition(int peer, Millis duration) {
 
 void World::run(Millis duration, const std::function<bool()>& done) {
   const int64_t end = now() + duration.count();
-  while (!events_.empty() && events_.top().time <= end && failure_.empty() && !done()) {
-    const Event event = events_.top();
-    events_.pop();
+  while (!events_.empty() && events_.front().time <= end && failure_.empty() && !done()) {
+    std::pop_heap(events_.begin(), events_.end());
+    const Event event = std::move(events_.back());
+    events_.pop_back();
     clock.advance(Millis(event.time - now()));
     event.action();
   }

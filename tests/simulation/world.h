@@ -4,7 +4,6 @@
 #pragma once
 
 #include <functional>
-#include <queue>
 #include <set>
 #include <string>
 #include <string_view>
@@ -56,7 +55,7 @@ class World {
       return std::pair(time, order) > std::pair(other.time, other.order);
     }
   };
-  std::priority_queue<Event> events_;
+  std::vector<Event> events_;  // a heap, the next first
   uint64_t order_ = 0;
   std::set<int> partitioned_;
   std::vector<std::string> lines_;
