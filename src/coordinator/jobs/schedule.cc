@@ -22,7 +22,7 @@ using store::time_at;
 // oldest. Jobs behind them cannot go before them, and wait for the same.
 constexpr size_t kOwnersMax = 512;
 constexpr size_t kGroupsMax = 128;
-constexpr size_t kJobsMax = 1000;
+constexpr size_t kJobsMax = 500;
 constexpr size_t kJobsOfGroupMax = 500;
 
 // A node that asks for work and never takes what it is handed gets it no more after this.
@@ -69,7 +69,8 @@ Result<std::vector<KeyId>> load_owners(store::Connection& db) {
   while (owners.size() < kOwnersMax) {
     // Each step is one look into the index, however many jobs an owner has.
     store::Statement row = db.prepare(
-        "SELECT owner FROM jobs WHERE state = 'queued' AND owner > ? ORDER BY owner LIMIT 1");
+        "SELECT owner FROM jobs INDEXED BY jobs_queued WHERE state = 'queued' AND owner > ?"
+        " ORDER BY owner LIMIT 1");
     BCAI_TRY_ASSIGN(const bool found, row.bind_blob(last).step());
     if (!found) break;
     owners.push_back(bytes_at<KeyId>(row, 0));
@@ -139,8 +140,9 @@ Result<void> add_jobs(store::Connection& db, const Group& group, size_t count_ma
 
 Result<std::map<KeyId, int>> load_running(store::Connection& db) {
   std::map<KeyId, int> running;
-  store::Statement rows =
-      db.prepare("SELECT owner, count(*) FROM jobs WHERE state = 'active' GROUP BY owner");
+  store::Statement rows = db.prepare(
+      "SELECT owner, count(*) FROM jobs INDEXED BY jobs_active WHERE state = 'active'"
+      " GROUP BY owner");
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return running;

@@ -200,8 +200,8 @@ std::string_view change_of(Filter filter, const Demand& demand) {
 
 }  // namespace
 
-Demand demand_of(const JobSpec& spec, KeyId owner) {
-  Demand demand{.spec = &spec, .owner = owner, .requirements = {}};
+Demand demand_of(const JobSpec& spec) {
+  Demand demand{.spec = &spec, .requirements = {}};
   for (const std::string& text : spec.requirements) {
     Result<Requirement> requirement = parse_requirement(text);
     BCAI_ASSERT(requirement);  // refused at submission
@@ -210,11 +210,13 @@ Demand demand_of(const JobSpec& spec, KeyId owner) {
   return demand;
 }
 
-FilterSet misfits(const Demand& demand, const SchedulableNode& node) {
+bool takes_owner(const SchedulableNode& node, KeyId owner) {
+  return node.capabilities->strangers || node.operator_key == owner;
+}
+
+FilterSet misfits(const Demand& demand, const Capabilities& offered) {
   const Hardware& needs = demand.spec->hardware;
-  const Capabilities& offered = *node.capabilities;
   FilterSet set = gpu_misfits(offered, needs);
-  if (!offered.strangers && node.operator_key != demand.owner) set |= bit(Filter::kStrangers);
   if (offered.slots == 0) set |= bit(Filter::kSlots);
   if (needs.memory_bytes > offered.memory_bytes) set |= bit(Filter::kMemory);
   if (needs.cpu_millicores > offered.cpu_millicores) set |= bit(Filter::kCpu);

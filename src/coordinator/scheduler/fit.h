@@ -25,22 +25,22 @@ enum class Filter : uint8_t {
 };
 inline constexpr size_t kFilters = 9;
 
-// Jobs of one specification and owner: they fit the same nodes.
 struct Demand {
   const JobSpec* spec = nullptr;
-  KeyId owner;
   std::vector<Requirement> requirements;
 };
 
-Demand demand_of(const JobSpec& spec, KeyId owner);
+Demand demand_of(const JobSpec& spec);
 
 using FilterSet = uint16_t;  // a bit for each Filter
 constexpr FilterSet bit(Filter filter) {
   return static_cast<FilterSet>(1U << static_cast<unsigned>(filter));
 }
 
-// The filters that keep the job off the node for ever; none when it fits.
-FilterSet misfits(const Demand& demand, const SchedulableNode& node);
+// The filters that keep the job off the node for ever, whoever owns it; none when it fits.
+FilterSet misfits(const Demand& demand, const Capabilities& node);
+// Does the node take this owner's jobs?
+bool takes_owner(const SchedulableNode& node, KeyId owner);
 
 // There is room at this moment.
 bool has_room(const Capacity& free, const Hardware& hardware);

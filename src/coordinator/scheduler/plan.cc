@@ -14,9 +14,14 @@ namespace {
 // stream of small ones cannot hold up a large one for ever.
 constexpr Millis kYields{600'000};
 
+// One specification, and what keeps it off each node.
+struct Shape {
+  Demand demand;
+  std::vector<FilterSet> misfits;
+};
+
 // Jobs of one specification and owner, and the nodes that could run them.
 struct Group {
-  Demand demand;
   std::vector<size_t> fits;  // indices of nodes
   WaitReason misfit;         // when there is none
   int slots = 0;             // of those nodes together
@@ -71,17 +76,26 @@ class Planner {
     const auto [found, added] = groups_.try_emplace({job.spec, job.owner});
     Group& group = found->second;
     if (!added) return group;
-    group.demand = demand_of(*job.spec, job.owner);
-    std::vector<FilterSet> sets;
-    sets.reserve(nodes_.size());
+    const Shape& shape = shape_of(*job.spec);
+    std::vector<FilterSet> sets = shape.misfits;
     for (size_t i = 0; i < nodes_.size(); ++i) {
-      sets.push_back(misfits(group.demand, nodes_[i]));
-      if (sets.back() != 0) continue;
+      if (!takes_owner(nodes_[i], job.owner)) sets[i] |= bit(Filter::kStrangers);
+      if (sets[i] != 0) continue;
       group.fits.push_back(i);
       group.slots += nodes_[i].capabilities->slots;
     }
-    if (group.fits.empty()) group.misfit = explain_misfit(group.demand, nodes_, sets);
+    if (group.fits.empty()) group.misfit = explain_misfit(shape.demand, nodes_, sets);
     return group;
+  }
+
+  const Shape& shape_of(const JobSpec& spec) {
+    const auto [found, added] = shapes_.try_emplace(&spec);
+    if (!added) return found->second;
+    found->second.demand = demand_of(spec);
+    for (const SchedulableNode& node : nodes_) {
+      found->second.misfits.push_back(misfits(found->second.demand, *node.capabilities));
+    }
+    return found->second;
   }
 
   std::vector<size_t> without_failed(const QueuedJob& job, const Group& group) const {
@@ -163,6 +177,7 @@ class Planner {
   std::vector<Capacity> free_;
   bool room_ = false;               // some node had a free slot at the start
   std::vector<WallTime> kept_for_;  // jobs queued after this may not use the node
+  std::map<const JobSpec*, Shape> shapes_;
   std::map<std::pair<const JobSpec*, KeyId>, Group> groups_;
 };
 
