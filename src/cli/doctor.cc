@@ -40,6 +40,10 @@ void check_sandbox(std::vector<Check>& checks) {
   for (const std::string& lacking : host.lacking) {
     checks.push_back({.name = "sandbox", .holds = false, .detail = lacking, .remedy = {}});
   }
+  for (const std::string& advice : host.advice) {
+    checks.push_back(
+        {.name = "sandbox", .holds = false, .needed = false, .detail = advice, .remedy = {}});
+  }
 }
 
 void check_python(const std::string& python, std::vector<Check>& checks) {

@@ -54,7 +54,7 @@ Host describe_host(const Result<Runtime>& runtime, const CgroupLayout& cgroups) 
   if (runtime) {
     host.runtime = runtime->text();
     if (const std::string warning = runtime->warning(); !warning.empty()) {
-      host.lacking.push_back(warning);
+      host.advice.push_back(warning);
     }
   } else {
     host.lacking.push_back(runtime.error().message);

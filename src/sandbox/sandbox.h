@@ -155,6 +155,7 @@ struct Host {
   std::string cgroups;          // "v2", "v1", "hybrid", "none"
   bool rootless = false;
   std::vector<std::string> lacking;  // a sentence each, with what mends it
+  std::vector<std::string> advice;   // what works, and could be better
 };
 
 class Engine {
