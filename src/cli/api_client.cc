@@ -50,13 +50,7 @@ Result<ApiClient> ApiClient::make(net::ClientOptions options) {
 
 Result<json::value> ApiClient::send(const net::ClientRequest& request, Refusal* refusal) {
   Result<net::ClientResponse> response = client_.send(request);
-  if (!response) {
-    Error failure = std::move(response).error();
-    if (failure.code == ErrorCode::kUnavailable) {
-      failure.message = fmt::format("cannot reach {}: {}", options_.endpoint, failure.message);
-    }
-    return failure;
-  }
+  if (!response) return std::move(response).error();
   if (!response->ok()) {
     if (refusal != nullptr) *refusal = read_refusal(response->body);
     return decode_problem(response->status, response->body);

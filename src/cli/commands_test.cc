@@ -133,7 +133,9 @@ TEST_F(CommandTest, ResultsPrintOutputsAndDownloadArtifacts) {
   const Sha256 digest = Sha256::of(bytes);
   coordinator.artifacts[digest.text()] = bytes;
   json::object results{
-      {"outputs", json::object{{"loss", 0.25}, {"name", "a\033b"}}},
+      {"outputs", json::object{{"loss", 0.25},
+                               {"more", json::object{{"a", json::array{1, 2.5e-3}}}},
+                               {"name", "a\033b"}}},
       {"tensors",
        json::array{json::object{{"name", "w"}, {"dtype", "F32"}, {"shape", json::array{2, 3}}}}},
       {"left_out", json::array{json::object{{"name", "model"}, {"reason", "not carried"}}}},
@@ -143,8 +145,9 @@ TEST_F(CommandTest, ResultsPrintOutputsAndDownloadArtifacts) {
   coordinator.answer(job_url() + "/results", results);
   EXPECT_EQ(
       run(ResultsOptions{.job = kFakeJobId, .output_directory = (directory / "out").string()}), 0);
-  EXPECT_NE(out.find("loss = 2.5E-1\n"), std::string::npos) << out;
-  EXPECT_NE(out.find("w = tensor F32 [2,3]"), std::string::npos) << out;
+  EXPECT_NE(out.find("loss = 0.25\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("more = {\"a\": [1, 0.0025]}\n"), std::string::npos) << out;
+  EXPECT_NE(out.find("w = tensor F32 [2, 3]"), std::string::npos) << out;
   EXPECT_EQ(out.find('\033'), std::string::npos);
   EXPECT_NE(err.find("left out model: not carried"), std::string::npos) << err;
   EXPECT_EQ(*read_file(directory / "out/sub/w.pt"), bytes);
@@ -222,6 +225,23 @@ TEST_F(CommandTest, NodesAreATable) {
   for (const char* part : {"node_1", "1 of 2", "1.5", "8 GB"}) {
     EXPECT_NE(out.find(part), std::string::npos) << part << "\n" << out;
   }
+}
+
+TEST_F(CommandTest, NodeStatusReadsTheNodesFile) {
+  const NodeStatusOptions options{.data_directory = directory.string()};
+  EXPECT_EQ(run(options), 3);
+  write("status.json", R"({"node_id": "node_1", "connected": true, "running": 1,
+      "capabilities": {"slots": 2, "self_test": [{"name": "memory", "holds": false,
+      "detail": "no cgroup"}]}, "metrics": {"heartbeats": 3.0}})");
+  EXPECT_EQ(run(options), 0);
+  EXPECT_NE(out.find("running     1 of 2"), std::string::npos) << out;
+  EXPECT_NE(out.find("FAILS memory: no cgroup"), std::string::npos) << out;
+  EXPECT_EQ(out.find("heartbeats"), std::string::npos);
+  out.clear();
+  EXPECT_EQ(run(NodeStatusOptions{.data_directory = directory.string(), .metrics = true}), 0);
+  EXPECT_NE(out.find("heartbeats  3"), std::string::npos) << out;
+  write("status.json", "{");
+  EXPECT_EQ(run(options), 1);
 }
 
 TEST_F(CommandTest, ConfigSetsAndHidesTheKey) {

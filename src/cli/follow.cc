@@ -36,8 +36,10 @@ Result<bool> Follower::follow_once(ApiClient& api, const FollowEvents& events, J
       last_event_id_ = event.id;
       events.log(read_log_line(*data));
     } else if (event.event == "job" || event.event == "end") {
-      job = read_job(*data);
-      events.job(job);
+      JobView now = read_job(*data);
+      const bool changed = now.version != job.version || now.state != job.state;
+      job = std::move(now);
+      if (changed) events.job(job);
       ended = event.event == "end";
     }
     return !ended;

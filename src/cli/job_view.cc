@@ -51,6 +51,25 @@ int64_t integer_of(const json::value& value, std::string_view key, int64_t other
   return otherwise;
 }
 
+std::string display_text(const json::value& value) {
+  if (value.is_double()) return fmt::format("{}", value.get_double());
+  std::string out;
+  if (const json::array* array = value.if_array()) {
+    for (const json::value& element : *array) {
+      out += (out.empty() ? "" : ", ") + display_text(element);
+    }
+    return "[" + out + "]";
+  }
+  if (const json::object* object = value.if_object()) {
+    for (const auto& [name, member] : *object) {
+      out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", to_text(json::value(name)),
+                         display_text(member));
+    }
+    return "{" + out + "}";
+  }
+  return to_text(value);
+}
+
 bool JobView::terminal() const {
   const Result<JobState> parsed = parse_job_state(state);
   return parsed && is_terminal(*parsed);

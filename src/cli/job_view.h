@@ -60,6 +60,9 @@ int64_t integer_of(const json::value& value, std::string_view key, int64_t other
 const json::value* member_of(const json::value& value, std::string_view key);
 const json::array* array_of(const json::value& value, std::string_view key);
 
+// As JSON, but numbers as people write them: 0.0025, not 2.5E-3.
+std::string display_text(const json::value& value);
+
 // Milliseconds between two RFC 3339 times as the coordinator writes them; -1 when one is none.
 int64_t milliseconds_between(std::string_view from, std::string_view to);
 // Milliseconds since 1970, -1 when the text is no such time.

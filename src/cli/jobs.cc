@@ -25,7 +25,8 @@ Style style_of_state(std::string_view state) {
 std::string ago(std::string_view time, WallTime now) {
   const int64_t then = parse_time_ms(time);
   if (then < 0) return "-";
-  return format_duration(Millis(std::max<int64_t>(0, now.ms - then) / 1000 * 1000));
+  const int64_t seconds = std::max<int64_t>(0, now.ms - then) / 1000;
+  return seconds < 60 ? fmt::format("{} s", seconds) : format_duration(Millis(seconds * 1000));
 }
 
 std::string took(const JobView& job, WallTime now) {

@@ -69,8 +69,7 @@ void LiveView::job(const JobView& job) {
   const std::string state = shown_state(job);
   status_ = job.terminal() ? "" : status_line(job, screen_.width - 1);
   if (screen_.err_is_terminal) {
-    clear();
-    draw();
+    status_.empty() ? clear() : draw();
   } else if (!options_.quiet && !job.terminal() &&
              (state != last_state_ || (job.state == "queued" && job.reason != last_reason_))) {
     // Only what somebody reading a file later wants to know: why it waits, that it waits no more.

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "cli/context.h"
 #include "cli/job_view.h"
 #include "cli/table.h"
@@ -25,19 +26,49 @@ Result<std::filesystem::path> status_directory(const NodeStatusOptions& options,
   return std::filesystem::path(context.settings.value(SettingKey::kDataDirectory)) / "node";
 }
 
-// Members of an object as rows, those of inner objects as "outer.inner".
-void add_rows(Table& table, const json::value& value, const std::string& prefix) {
-  for (const auto& [name, member] : value.get_object()) {
-    const std::string label =
-        prefix.empty() ? std::string(to_std(name)) : prefix + "." + std::string(to_std(name));
-    if (member.is_object()) {
-      add_rows(table, member, label);
-    } else if (!member.is_array()) {
-      table.add(
-          {{label},
-           {member.is_string() ? std::string(to_std(member.get_string())) : to_text(member)}});
+void print_facts(const Screen& screen, const json::value& status) {
+  static const json::value kNothing;
+  const json::value* member = member_of(status, "capabilities");
+  const json::value& has = member == nullptr ? kNothing : *member;
+  const json::value* connected = member_of(status, "connected");
+  const bool is_connected = connected != nullptr && connected->is_bool() && connected->get_bool();
+  const auto line = [&](std::string_view label, const std::string& text,
+                        Style style = Style::kPlain) {
+    screen.out("{} {}\n", screen.styled_out(Style::kBold, fmt::format("{:<11}", label)),
+               screen.styled_out(style, printable(text)));
+  };
+  line("node", text_of(status, "node_id"));
+  line("coordinator", is_connected ? "connected" : "not connected",
+       is_connected ? Style::kGreen : Style::kRed);
+  line("running", fmt::format("{} of {}", integer_of(status, "running"), integer_of(has, "slots")));
+  line("as of", text_of(status, "updated_at"));
+  line("machine",
+       fmt::format("{}, {:.3g} cores, {} of memory, {} of disk offered", text_of(has, "cpu_model"),
+                   static_cast<double>(integer_of(has, "cpu_millicores")) / 1000,
+                   format_bytes(integer_of(has, "memory_bytes")),
+                   format_bytes(integer_of(has, "disk_bytes"))));
+  line("system", fmt::format("{}, Linux {}, {}", text_of(has, "os"), text_of(has, "kernel"),
+                             text_of(has, "sandbox_runtime")));
+  if (const json::array* tests = array_of(has, "self_test")) {
+    for (const json::value& test : *tests) {
+      const json::value* holds = member_of(test, "holds");
+      const bool held = holds != nullptr && holds->is_bool() && holds->get_bool();
+      line("self-test",
+           fmt::format("{} {}: {}", held ? "holds" : "FAILS", text_of(test, "name"),
+                       text_of(test, "detail")),
+           held ? Style::kPlain : Style::kRed);
     }
   }
+}
+
+void print_metrics(const Screen& screen, const json::value& status) {
+  const json::value* metrics = member_of(status, "metrics");
+  if (metrics == nullptr || !metrics->is_object()) return;
+  Table table({"METRIC", "VALUE"});
+  for (const auto& [name, value] : metrics->get_object()) {
+    table.add({{std::string(to_std(name))}, {display_text(value)}});
+  }
+  screen.out("\n{}", table.text(screen));
 }
 
 }  // namespace
@@ -86,9 +117,8 @@ int execute(const NodeStatusOptions& options, Context& context) {
     screen.out("{}\n", to_text(shown));
     return 0;
   }
-  Table table({"NODE", directory->string()});
-  add_rows(table, shown, "");
-  screen.write_out(table.text(screen));
+  print_facts(screen, shown);
+  print_metrics(screen, shown);
   return 0;
 }
 

@@ -22,7 +22,7 @@ bool stays_below(std::string_view name) {
 
 std::string shape_text(const json::value& tensor) {
   const json::array* shape = array_of(tensor, "shape");
-  return shape == nullptr ? "[]" : to_text(*shape);
+  return shape == nullptr ? "[]" : display_text(*shape);
 }
 
 }  // namespace
@@ -31,7 +31,7 @@ void print_outputs(const Screen& screen, const json::value& results) {
   const json::value* outputs = member_of(results, "outputs");
   if (outputs != nullptr && outputs->is_object()) {
     for (const auto& [name, value] : outputs->get_object()) {
-      screen.out("{} = {}\n", printable(to_std(name)), printable(to_text(value)));
+      screen.out("{} = {}\n", printable(to_std(name)), printable(display_text(value)));
     }
   }
   if (const json::array* tensors = array_of(results, "tensors")) {

@@ -146,7 +146,8 @@ void Run::summarize(const JobView& job, const json::value& results) const {
     const std::string& why = !job.error.empty()    ? job.error
                              : !job.detail.empty() ? job.detail
                                                    : job.reason;
-    if (!why.empty()) text += ": " + shorten(why.substr(0, why.find('\n')), 200);
+    if (!why.empty() && why != job.state)
+      text += ": " + shorten(why.substr(0, why.find('\n')), 200);
   }
   if (const json::value* usage = member_of(results, "usage"); usage != nullptr) {
     text += fmt::format(" (cpu {}, memory peak {})",
@@ -232,6 +233,9 @@ int execute(const RunOptions& options, Context& context) {
   if (context.interrupts.count() > seen) return kExitInterrupted;
 
   const Submission submission = submit_job(connected->api, context, options.job, *program);
+  if (submission.exit_code == kExitUnreachable && !options.job.json) {
+    screen.note("`bcai up` starts a network on this machine; `bcai run --local` needs none");
+  }
   if (submission.exit_code != 0) return submission.exit_code;
   if (options.detach) {
     screen.out("{}\n", options.job.json ? to_text(submission.job.raw) : submission.job.id);
