@@ -51,7 +51,7 @@ std::string_view trimmed(std::string_view text) {
 void append_header(HeaderList& list, const std::string& line) {
   curl_slist* grown = curl_slist_append(list.get(), line.c_str());
   BCAI_ASSERT(grown != nullptr);
-  list.release();
+  static_cast<void>(list.release());  // it is the head of what has grown, or was null
   list.reset(grown);
 }
 
@@ -65,7 +65,7 @@ Result<HeaderList> make_headers(const ClientRequest& request, const std::string&
       return error(ErrorCode::kInvalidArgument, "header \"{}\": more than one line", name);
     }
     has_type = has_type || equal_without_case(name, "Content-Type");
-    append_header(list, value.empty() ? name + ";" : name + ": " + value);
+    append_header(list, value.empty() ? name + ";" : fmt::format("{}: {}", name, value));
   }
   // Without this, libcurl calls every body a form.
   if (!has_type) append_header(list, "Content-Type:");

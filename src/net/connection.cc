@@ -16,7 +16,7 @@ namespace {
 constexpr Instant kNever{INT64_MAX};
 constexpr Millis kHandshakeTimeout{15'000};
 // Requests that come in behind one that is being answered are kept up to this.
-constexpr size_t kPipelinedBytesMax = 64 * 1024;
+constexpr size_t kPipelinedBytesMax = size_t{64} * 1024;
 // A body that moves at least this fast is not slow, however long it is.
 constexpr uint64_t kBodyBytesPerMs = 16;
 // Reads in a row before others get their turn.

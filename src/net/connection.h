@@ -118,7 +118,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void dispatch();
 
   // Output, in connection_output.cc.
-  void refuse(Refusal refusal, Headers headers = {});
+  void refuse(const Refusal& refusal, Headers headers = {});
   void begin_answer(Response response);
   bool open_file(const FileBody& file);
   void continue_write();

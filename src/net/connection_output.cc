@@ -14,7 +14,7 @@ namespace bcai::net {
 namespace {
 
 // Small bodies travel with the head in one write.
-constexpr size_t kJoinedBytesMax = 16 * 1024;
+constexpr size_t kJoinedBytesMax = size_t{16} * 1024;
 // How long a peer may go on sending what will not be read, so that it sees the answer first.
 constexpr Millis kDrainTimeout{2'000};
 constexpr int kDrainReadsMax = 16;
@@ -37,11 +37,12 @@ uint64_t stated_length(const Headers& headers) {
 
 }  // namespace
 
-void Connection::refuse(Refusal refusal, Headers headers) {
+void Connection::refuse(const Refusal& refusal, Headers headers) {
   const bool body_unread =
       incoming_ != nullptr && incoming_->parser.state() != RequestParser::State::kDone;
   if (body_unread || refusal.status == 400) keep_alive_ = false;
-  incoming_.reset();
+  // The refusal may be that of the parser in it.
+  const std::unique_ptr<Incoming> incoming = std::move(incoming_);
   Response response{.status = refusal.status, .headers = std::move(headers)};
   if (server_.options.problem) {
     response.headers.emplace_back("Content-Type", "application/problem+json");

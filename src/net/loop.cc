@@ -16,7 +16,7 @@
 namespace bcai::net {
 namespace {
 
-constexpr size_t kScratchBytes = 64 * 1024;
+constexpr size_t kScratchBytes = size_t{64} * 1024;
 constexpr Millis kDelayMax = std::chrono::hours(24 * 365);
 
 // A library may throw (memory, above all); one request must not take the server down.

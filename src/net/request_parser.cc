@@ -247,7 +247,7 @@ void RequestParser::take_chunk_size(std::string_view line) {
   uint64_t size = 0;
   const char* const end = line.data() + line.size();
   const auto [after, status] = std::from_chars(line.data(), end, size, 16);
-  const bool known = line.size() > 0 && line[0] != '-' && status == std::errc();
+  const bool known = !line.empty() && line[0] != '-' && status == std::errc();
   if (!known || (after != end && *after != ';')) {
     return refuse_bad("chunked body: expected a chunk's size in hexadecimal digits");
   }

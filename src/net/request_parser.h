@@ -34,10 +34,10 @@ struct RequestHead {
 
 class RequestParser {
  public:
-  static constexpr size_t kHeadBytesMax = 16 * 1024;
-  static constexpr size_t kTargetBytesMax = 8 * 1024;
+  static constexpr size_t kHeadBytesMax = size_t{16} * 1024;
+  static constexpr size_t kTargetBytesMax = size_t{8} * 1024;
   static constexpr size_t kHeaderCountMax = 100;
-  static constexpr size_t kChunkLineBytesMax = 4 * 1024;
+  static constexpr size_t kChunkLineBytesMax = size_t{4} * 1024;
 
   enum class State { kHead, kBody, kDone, kRefused };
 

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <future>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "net/client.h"
@@ -84,8 +86,9 @@ TEST(EventStream, EndsWithItsLastCopy) {
   TestPeer peer(server->endpoint());
   peer.send("GET / HTTP/1.0\r\n\r\n");
   {
-    const EventStream stream = held.take(1)[0].stream();
-    const EventStream copy = stream;
+    std::optional<EventStream> stream = held.take(1)[0].stream();
+    const EventStream copy = *stream;
+    stream.reset();
     EXPECT_TRUE(copy.send("", "", "one"));
   }
   const std::string all = peer.read_all();
