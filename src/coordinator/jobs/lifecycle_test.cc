@@ -382,6 +382,16 @@ TEST_F(LifecycleTest, AQueueTimeoutExpiresTheJob) {
   EXPECT_EQ(state(id), JobState::kQueued);
   wait_out(Millis(1));
   EXPECT_EQ(state(id), JobState::kExpired);
+  EXPECT_EQ(job(id).reason, "no node took it within its queue_timeout: waiting for the scheduler");
+}
+
+TEST_F(LifecycleTest, AnExpiredJobSaysWhatItWaitedFor) {
+  const JobId id = submit_job();
+  must_do([&](auto& db) { return db.execute("DELETE FROM nodes"); });
+  schedule_for({});
+  wait_out(Millis(86'400'000));
+  EXPECT_EQ(state(id), JobState::kExpired);
+  EXPECT_EQ(job(id).reason, "no node took it within its queue_timeout: no node is connected");
 }
 
 TEST_F(LifecycleTest, ANodeThatNeverEndsAJobIsToldToStopAndThenGivenUp) {

@@ -62,19 +62,22 @@ struct DueJob {
   JobState state = JobState::kQueued;
   Desired desired = Desired::kRun;
   std::optional<AttemptId> live;
+  std::string reason;
 };
 
 Result<DueJob> load_due_job(store::Connection& db, JobId id) {
   store::Statement row = db.prepare(
       "SELECT state, desired, (SELECT id FROM attempts WHERE job = jobs.id AND deadline IS NOT "
-      "NULL)"
+      "NULL), reason"
       " FROM jobs WHERE id = ?");
   BCAI_TRY(row.bind_blob(bytes_of(id)).step());
   const auto state = parse_job_state(row.text(0));
   const auto desired = parse_desired(row.text(1));
   BCAI_ASSERT(state && desired);
-  return DueJob{
-      .state = *state, .desired = *desired, .live = store::optional_bytes_at<AttemptId>(row, 2)};
+  return DueJob{.state = *state,
+                .desired = *desired,
+                .live = store::optional_bytes_at<AttemptId>(row, 2),
+                .reason = std::string(row.text(3))};
 }
 
 // A job that should long have ended. Its node is told to stop it; when that does not help either,
@@ -102,16 +105,21 @@ Result<void> stop_overdue(store::Connection& db, WallTime now, JobId id, const D
   return settle(db, now, id, kActor);
 }
 
+// With what it waited for at last, which is what the user can mend.
+std::string expired_because(const std::string& waited_for) {
+  const std::string reason = "no node took it within its queue_timeout";
+  return waited_for.empty() ? reason : fmt::format("{}: {}", reason, waited_for);
+}
+
 Result<void> expire_job(store::Connection& db, WallTime now, JobId id,
                         std::vector<JobId>& changed) {
   BCAI_TRY_ASSIGN(const DueJob job, load_due_job(db, id));
   changed.push_back(id);
   switch (job.state) {
     case JobState::kQueued:
-      BCAI_TRY(move_job(db, now, id, JobState::kExpired,
-                        {.actor = kActor,
-                         .code = "queue_timeout",
-                         .reason = "no node took it within its queue_timeout"}));
+      BCAI_TRY(move_job(
+          db, now, id, JobState::kExpired,
+          {.actor = kActor, .code = "queue_timeout", .reason = expired_because(job.reason)}));
       return {};
     case JobState::kActive: return stop_overdue(db, now, id, job);
     default: return cancel(db, now, id, kActor);  // held, and nobody decided
