@@ -337,6 +337,7 @@ sandbox::Report FakeSandbox::run(const sandbox::Task& task,
     if (word == "out") callbacks.on_output(sandbox::Stream::kStdout, rest + "\n");
     if (word == "err") callbacks.on_output(sandbox::Stream::kStderr, rest + "\n");
     if (word == "message") callbacks.on_message(rest);
+    if (word == "dropped") report.usage.output_bytes_dropped = std::stoi(rest);
     if (word == "exit") report.exit_code = std::stoi(rest);
     if (word == "outputs") report.outputs_json = rest;
     if (word == "artifact") {

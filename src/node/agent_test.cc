@@ -105,6 +105,15 @@ TEST_F(AgentTest, ShipsLogArtifactsAndResult) {
   EXPECT_TRUE(agent->status().connected);
 }
 
+TEST_F(AgentTest, TheLogSaysWhatIsMissingInIt) {
+  start();
+  coordinator->offer(lease(1, "out hello\ndropped 7\n"));
+  const AttemptResult result = result_of(id(1));
+  EXPECT_EQ(result.usage.output_bytes_dropped, 7);
+  EXPECT_EQ(coordinator->log_text(id(1)),
+            "hello\n7 bytes of output were dropped: the job's output_bytes_max is 10 MB\n");
+}
+
 TEST_F(AgentTest, TheSandboxIsToldWhatTheLeaseSays) {
   start();
   Lease sent = lease(1, "exit 0");

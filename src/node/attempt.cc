@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/units.h"
 #include "node/outcome.h"
 #include "node/task.h"
 
@@ -73,6 +74,16 @@ void keep_artifacts(const AttemptSpool& spool, const sandbox::Report& report) {
   }
 }
 
+// The user sees in the log itself that it is not whole.
+void note_dropped_output(Attempt& attempt, int64_t bytes) {
+  if (bytes == 0) return;
+  const std::string kept = format_bytes(attempt.shipment.lease().spec.output_bytes_max);
+  const std::string note = fmt::format(
+      "{} bytes of output were dropped: the job's output_bytes_max is {}\n", bytes, kept);
+  (void)attempt.shipment.spool().append_log(LogStream::kSystem, SystemClock().wall(), note);
+  attempt.shipment.note_log();
+}
+
 }  // namespace
 
 AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbox& run,
@@ -98,6 +109,7 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbo
     report = run(make_task(lease, inputs.sources()), spool.artifacts(),
                  callbacks_of(attempt, progress, events), attempt.cancellation);
     keep_artifacts(spool, report);
+    note_dropped_output(attempt, report.usage.output_bytes_dropped);
   }
   facts.ended = events.end_reason();
   (void)spool.flush_log();
