@@ -202,7 +202,7 @@ def test_values_that_raise(job):
     "import sys\nx = 1\nsys.setrecursionlimit(30)",
     "import gc\nx = 1\ngc.disable()",
     "import signal\nx = 1\nsignal.alarm(0); signal.signal(signal.SIGTERM, signal.SIG_IGN)",
-    "import os\nx = 1\nos.mkdir('.bcai')",
+    "import os\nx = 1\nos.makedirs('.bcai', exist_ok=True)",
     "x = 1\n_f = []\ntry:\n    while True: _f.append(open('/dev/null'))\nexcept OSError: pass",
 ])
 def test_outputs_survive(job, code):
@@ -232,3 +232,32 @@ def test_disk_full(job, tmp_path):
         assert not (work / ".bcai/outputs.safetensors").exists()
     finally:
         subprocess.run(["umount", str(work)], check=True)
+
+
+def test_disk_filled_by_the_job(job):
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small tmpfs takes root")
+    work = job.directory / "work"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(work)], check=True)
+    try:
+        ran = job.run("""\
+            x, many = 1, ["y" * 60_000] * 4
+            with open("big", "ab", 0) as file:
+                while True:
+                    file.write(bytes(4096))
+            """)
+        assert ran.exit_code == 1
+        assert ran.error["type"] == "OSError" and ran.error["line"] == 4
+        assert ran.outputs == {} and "No space left" in ran.left_out["x"]
+        assert not (work / ".bcai/space").exists()
+    finally:
+        subprocess.run(["umount", str(work)], check=True)
+
+
+def test_the_directory_for_files_is_there(job):
+    ran = job.run("""\
+        import os
+        os.makedirs("outputs", exist_ok=True)
+        open("outputs/x", "w").close()
+        """)
+    assert (job.directory / "work/outputs/x").exists() and ran.exit_code == 0

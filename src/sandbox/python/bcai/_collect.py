@@ -21,6 +21,7 @@ from posix import (
     lseek,
     mkdir,
     open,
+    statvfs,
     unlink,
     write,
 )
@@ -32,6 +33,8 @@ _JSON_BYTES_MAX = 8 << 20   # of all plain values together
 _LEFT_OUT_MAX = 256
 _TENSORS_MAX = 4096
 _NAME_MAX = 256
+
+_SPACE_BYTES = 128 << 10    # kept on the disk for outputs.json: an error with its traceback fits
 
 _reserve = []  # descriptors, and last what fstat says of them
 
@@ -150,6 +153,7 @@ def _how_to_keep(value):
 def write_outputs(directory, given, variables, tensor_bytes_max, error):
     """error is JSON text. Never raises; what the disk refuses is not there."""
     collection = Collection(tensor_bytes_max)
+    _release_space(directory)
     collection.take(given, variables)
     try:
         mkdir(directory, 0o700)
@@ -160,13 +164,14 @@ def write_outputs(directory, given, variables, tensor_bytes_max, error):
     try:
         _write_json(directory + "/outputs.json", collection.json(error))
     except OSError as reason:
-        if not collection.entries:
-            return
-        _drop_tensors(tensors_path, collection, reason)  # make room
-        try:
-            _write_json(directory + "/outputs.json", collection.json(error))
-        except OSError:
-            pass
+        # Less and less, until there is room: without tensors, with the error alone.
+        for drop in (_drop_tensors, _drop_values):
+            drop(tensors_path, collection, reason)
+            try:
+                _write_json(directory + "/outputs.json", collection.json(error))
+                return
+            except OSError:
+                pass
 
 
 def _write_tensors(path, collection):
@@ -205,6 +210,36 @@ def _drop_tensors(path, collection, reason):
     collection.entries = []
     try:
         unlink(path)
+    except OSError:
+        pass
+
+
+def _drop_values(_, collection, reason):
+    why = getattr(reason, "strerror", None) or type(reason).__name__
+    for name in collection.values:
+        collection.leave_out(name, f"could not be written: {why}")
+    collection.values = {}
+
+
+def reserve_space(directory):
+    """For a job that fills its disk: what it ended with shall be told all the same."""
+    try:
+        mkdir(directory, 0o700)
+        disk = statvfs(directory)
+        if disk.f_bavail * disk.f_frsize < 16 * _SPACE_BYTES:
+            return
+        fd = _open_high(directory + "/space")
+        try:
+            write(fd, bytes(_SPACE_BYTES))
+        finally:
+            close(fd)
+    except OSError:
+        pass
+
+
+def _release_space(directory):
+    try:
+        unlink(directory + "/space")
     except OSError:
         pass
 

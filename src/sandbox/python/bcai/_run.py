@@ -27,6 +27,7 @@ from posix import (
     getpid,
     kill,
     listdir,
+    mkdir,
     open,
     read,
     register_at_fork,
@@ -63,6 +64,7 @@ def main(in_directory, work_directory, site_packages=None):
     register_at_fork(before=job.before_fork, after_in_parent=job.after_fork_in_parent,
                      after_in_child=job.after_fork_in_child)
     _collect.reserve_descriptors()
+    _collect.reserve_space(job.work_directory + "/.bcai")
     job.prepare(site_packages)
     job.leave(job.run())
 
@@ -112,6 +114,7 @@ class _Job:
 
     def prepare(self, site_packages):
         chdir(self.work_directory)
+        _guarded(lambda: mkdir("outputs"))  # one of the job's own files may be in there already
         imports = self.task.get("imports") or {}
         policy = None
         if imports.get("restricted"):
