@@ -98,7 +98,7 @@ class Follower:
         self._parser = EventParser()
         self._lines = LineAssembler()
         self._last_id = ""
-        self._progress: Progress | None = None
+        self._progress = Progress()
         self._tries = 0
         self._failing_since: float | None = None
         self.ended = False
@@ -153,14 +153,18 @@ class Follower:
             self._last_id = event.id or self._last_id
             yield from self._log(data)
         elif event.event == "job":
-            record = JobRecord.from_json(data)
-            progressed = record.progress != (self._progress or Progress())
-            self._progress = record.progress
-            yield JobChanged(record, progressed)
+            yield self._changed(JobRecord.from_json(data))
         elif event.event == "end":
             self.ended = True
             yield from self._lines.rest()
-            yield JobEnded(JobRecord.from_json(data))
+            record = JobRecord.from_json(data)
+            yield self._changed(record)
+            yield JobEnded(record)
+
+    def _changed(self, record: JobRecord) -> JobChanged:
+        progressed = record.progress != self._progress
+        self._progress = record.progress
+        return JobChanged(record, progressed)
 
     def _log(self, data: dict[str, object]) -> Iterator[LogLine]:
         try:

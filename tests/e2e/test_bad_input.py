@@ -174,7 +174,7 @@ def test_a_body_of_100_mb(machine: OneMachine, http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [None, "", "bcai_wrong_key", "Basic x", "bcai_" + "a" * 100_000, "ключ"]
+    "key", [None, "bcai_wrong_key", "Basic x", "bcai_" + "a" * 100_000, "ключ"]
 )
 def test_a_wrong_key(machine: OneMachine, key: str | None) -> None:
     headers = {} if key is None else {b"Authorization": f"Bearer {key}".encode()}

@@ -169,7 +169,7 @@ def test_a_job_that_never_ran(network: Network) -> None:
 def test_log_lines_and_progress_while_it_runs(network: Network) -> None:
     heard: list[str] = []
     told: list[tuple[float | None, str]] = []
-    first = threading.Event()
+    first, half = threading.Event(), threading.Event()
 
     def plan(job: FakeJob) -> None:
         job.start()
@@ -178,19 +178,27 @@ def test_log_lines_and_progress_while_it_runs(network: Network) -> None:
         job.log("c\n")
         job.log("warn\n", "stderr")
         job.change(progress={"fraction": 0.5, "message": "half", "metrics": {"loss": 1.0}})
+        half.wait(20)
         job.change(reason="nothing new about progress")
         job.log("no newline")
-        job.end()
+        done = {"fraction": 1.0, "message": "done", "metrics": {"loss": 1.0}}
+        with job.changed:  # told by the last event only
+            job.progress = done
+            job.end()
 
     def on_log(line: LogLine) -> None:
         heard.append(f"{line.stream}:{line}")
         first.set()
 
+    def on_progress(progress: bcai.Progress) -> None:
+        told.append((progress.fraction, progress.message))
+        half.set()
+
     with SDK(network(plan).endpoint, KEY) as client:
         job = client.create_job("pass")
-        job.execute(on_log=on_log, on_progress=lambda p: told.append((p.fraction, p.message)))
+        job.execute(on_log=on_log, on_progress=on_progress)
     assert heard == ["stdout:a", "stdout:bc", "stderr:warn", "stdout:no newline"]
-    assert told == [(0.5, "half")]
+    assert told == [(0.5, "half"), (1.0, "done")]
     assert job.progress.metrics == {"loss": 1.0}
 
 
