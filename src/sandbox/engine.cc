@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/log.h"
@@ -56,11 +57,12 @@ Report node_failure(std::string detail) {
   return report;
 }
 
-Usage usage_of(const Ending& ending) {
+Usage usage_of(const Ending& ending, const Limits& limits) {
   return {.wall_ms = (ending.gone - ending.alive).count(),
           .cpu_ms = ending.counters.cpu_ms,
           .memory_peak_bytes = ending.counters.memory_peak_bytes,
-          .processes_peak = ending.counters.processes_peak,
+          // Before the limit came into force the kernel counted runc's own threads.
+          .processes_peak = std::min(ending.counters.processes_peak, limits.processes_max),
           .output_bytes = ending.output_bytes,
           .output_bytes_dropped = ending.output_bytes_dropped};
 }
@@ -182,7 +184,7 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
   report.outcome = verdict.outcome;
   report.exit_code = verdict.exit_code;
   report.detail = std::move(verdict.detail);
-  report.usage = usage_of(ending);
+  report.usage = usage_of(ending, task.limits);
   report.start_ms = (ending.alive - asked).count();
   report.run_ms = (ending.gone - ending.alive).count();
   if (job_group.populated()) {
