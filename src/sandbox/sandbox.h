@@ -28,29 +28,29 @@ struct Limits {
   int64_t memory_bytes_max = 2'000'000'000;  // anonymous memory, page cache and the job's files
   int64_t disk_bytes_max = 1'000'000'000;    // of /work; /tmp and /dev/shm have as much
   int64_t inodes_max = 100'000;
-  int64_t processes_max = 256;               // and threads
+  int64_t processes_max = 256;  // and threads
   int64_t open_files_max = 1024;
-  int64_t cpu_millicores = 1000;             // quota
-  int64_t cpu_ms_max = 0;                    // CPU time in all; 0 is none
+  int64_t cpu_millicores = 1000;  // quota
+  int64_t cpu_ms_max = 0;         // CPU time in all; 0 is none
   int64_t wall_ms_max = 3'600'000;
-  int64_t file_bytes_max = 0;                // of one file; 0 is disk_bytes_max
-  int64_t output_bytes_max = 10'000'000;     // kept of stdout and stderr together
-  int64_t output_bytes_kill = 640'000'000;   // written: the job is ended, "over_output"
-  int64_t artifacts_max = 64;                // files below outputs/
+  int64_t file_bytes_max = 0;                  // of one file; 0 is disk_bytes_max
+  int64_t output_bytes_max = 10'000'000;       // kept of stdout and stderr together
+  int64_t output_bytes_kill = 640'000'000;     // written: the job is ended, "over_output"
+  int64_t artifacts_max = 64;                  // files below outputs/
   int64_t artifact_bytes_max = 1'000'000'000;  // of all of them
-  int64_t carried_bytes_max = 64'000'000;    // of tensors and arrays among the outputs
-  Millis grace{2'000};                       // SIGTERM to SIGKILL at the wall limit
+  int64_t carried_bytes_max = 64'000'000;      // of tensors and arrays among the outputs
+  Millis grace{2'000};                         // SIGTERM to SIGKILL at the wall limit
 };
 
 // Put into /work before the start, owned by the job.
 struct InputFile {
-  std::string path;                    // relative; checked by the caller
-  std::filesystem::path source;        // on the host
+  std::string path;              // relative; checked by the caller
+  std::filesystem::path source;  // on the host
 };
 
 struct Task {
-  std::string id;                      // [a-z0-9_]{1,64}, unique among those that run
-  std::string code;                    // Python, UTF-8
+  std::string id;    // [a-z0-9_]{1,64}, unique among those that run
+  std::string code;  // Python, UTF-8
   std::string filename = "main.py";
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;
@@ -61,8 +61,15 @@ struct Task {
 };
 
 enum class Outcome : uint8_t {
-  kFinished, kOutOfMemory, kTimedOut, kOverCpu, kOverOutput, kOverProcesses, kCancelled,
-  kPolicyViolation, kNodeFailure,
+  kFinished,
+  kOutOfMemory,
+  kTimedOut,
+  kOverCpu,
+  kOverOutput,
+  kOverProcesses,
+  kCancelled,
+  kPolicyViolation,
+  kNodeFailure,
 };
 std::string_view name(Outcome outcome);  // "finished", "out_of_memory", …
 
@@ -93,13 +100,13 @@ struct LeftOut {
 
 struct Report {
   Outcome outcome = Outcome::kNodeFailure;
-  int exit_code = 0;        // 128 + n when ended by signal n
-  std::string detail;       // one sentence for the user
+  int exit_code = 0;   // 128 + n when ended by signal n
+  std::string detail;  // one sentence for the user
   Usage usage;
-  int64_t start_ms = 0;     // run() called → the runner's first sign of life
-  int64_t run_ms = 0;       // → every process gone
-  int64_t collect_ms = 0;   // → collected and destroyed
-  std::string outputs_json; // the runner's outputs.json, as the job left it: untrusted, ≤ 16 MiB
+  int64_t start_ms = 0;      // run() called → the runner's first sign of life
+  int64_t run_ms = 0;        // → every process gone
+  int64_t collect_ms = 0;    // → collected and destroyed
+  std::string outputs_json;  // the runner's outputs.json, as the job left it: untrusted, ≤ 16 MiB
   std::vector<Artifact> artifacts;
   std::vector<LeftOut> left_out;  // what the collector refused, and why
 };
@@ -129,30 +136,30 @@ class Cancellation {
 };
 
 struct EngineOptions {
-  std::filesystem::path state_directory;   // roots, bundles; made when absent
-  std::string python = "/usr/bin/python3"; // the interpreter of the base environment
+  std::filesystem::path state_directory;    // roots, bundles; made when absent
+  std::string python = "/usr/bin/python3";  // the interpreter of the base environment
   std::string runc = "runc";
-  int slots_max = 64;                      // uid ranges from uid_base on
+  int slots_max = 64;  // uid ranges from uid_base on
   uint32_t uid_base = 300'000;
-  std::string cgroup_parent = "bcai";      // below the hierarchies' roots or our own cgroup
-  bool seccomp = true;                     // false only in the tests that prove it matters
+  std::string cgroup_parent = "bcai";  // below the hierarchies' roots or our own cgroup
+  bool seccomp = true;                 // false only in the tests that prove it matters
 };
 
 struct SelfTestLine {
   std::string name;
   bool holds = false;
-  std::string detail;   // what was seen, or what is missing and the command that mends it
+  std::string detail;  // what was seen, or what is missing and the command that mends it
 };
 
 struct BaseEnvironment {
-  std::string python_version;                                   // "3.11.2"
-  std::vector<std::pair<std::string, std::string>> packages;    // name, version
+  std::string python_version;                                 // "3.11.2"
+  std::vector<std::pair<std::string, std::string>> packages;  // name, version
 };
 
 // What this machine lets a sandbox do.
 struct Host {
-  std::string runtime;          // "runc 1.1.5"
-  std::string cgroups;          // "v2", "v1", "hybrid", "none"
+  std::string runtime;  // "runc 1.1.5"
+  std::string cgroups;  // "v2", "v1", "hybrid", "none"
   bool rootless = false;
   std::vector<std::string> lacking;  // a sentence each, with what mends it
   std::vector<std::string> advice;   // what works, and could be better

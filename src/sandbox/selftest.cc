@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tries each limit and border on this machine with a task that goes against it.
-#include <functional>
+#include <iterator>
 #include <thread>
 
 #include "sandbox/engine.h"
@@ -13,8 +13,8 @@ constexpr int64_t kMegabyte = 1'000'000;
 struct Probe {
   const char* name;
   const char* code;
-  std::function<void(Limits*)> limit;
-  std::function<bool(const Report& report, const std::string& output)> holds;
+  void (*limit)(Limits*);  // null: the small limits as they are
+  bool (*holds)(const Report& report, const std::string& output);
   const char* mend;           // when it does not hold
   bool needs_groups = false;  // on a busy machine it may seem to hold without
 };
@@ -35,107 +35,85 @@ bool says_ok(const Report& report, const std::string& output) {
   return report.outcome == Outcome::kFinished && report.exit_code == 0 && output == "ok\n";
 }
 
-const std::vector<Probe>& probes() {
-  static const std::vector<Probe> kProbes = {
-      {"start",
-       "for d in ('/work', '/tmp', '/dev/shm'): open(d + '/x', 'w').close()\nprint('ok')",
-       {},
-       says_ok,
-       "read the detail: runc could not start a job"},
-      {"memory",
-       "x = bytearray(1_000_000_000)",
-       {},
-       [](const Report& r, const std::string&) { return r.outcome == Outcome::kOutOfMemory; },
-       "control groups with the memory controller are needed"},
-      {"processes",
-       "import os, time\n"
-       "try:\n"
-       "    for n in range(64):\n"
-       "        if os.fork() == 0: time.sleep(60)\n"
-       "finally: os._exit(3)\n",
-       {},
-       [](const Report& r, const std::string&) { return r.outcome == Outcome::kOverProcesses; },
-       "control groups with the pids controller are needed"},
-      {"cpu",
-       "import time\n"
-       "end = time.monotonic() + 0.6\n"
-       "while time.monotonic() < end: pass\n"
-       "print('ok' if time.process_time() < 0.4 else time.process_time())\n",
-       [](Limits* limits) { limits->cpu_millicores = 300; }, says_ok,
-       "control groups with the cpu controller are needed", true},
-      {"wall", "import time; time.sleep(60)", [](Limits* limits) { limits->wall_ms_max = 200; },
-       [](const Report& r, const std::string&) {
-         return r.outcome == Outcome::kTimedOut && r.run_ms < 2000;
-       },
-       "the job's processes could not be ended in time"},
-      {"disk",
-       "try:\n"
-       "    with open('/work/a', 'wb', 0) as f:\n"
-       "        for _ in range(64): f.write(bytes(1_000_000))\n"
-       "    print('wrote 64 MB')\n"
-       "except OSError: print('ok')\n",
-       [](Limits* limits) { limits->file_bytes_max = 64 * kMegabyte; }, says_ok,
-       "run as root: only then is /work a file system of its own"},
-      {"files",
-       "try:\n"
-       "    for n in range(1000): open(f'/work/{n}', 'w').close()\n"
-       "    print('made 1000 files')\n"
-       "except OSError: print('ok')\n",
-       {},
-       says_ok,
-       "run as root: only then is /work a file system of its own"},
-      {"output",
-       "print('x' * 100_000)",
-       {},
-       [](const Report& r, const std::string& output) {
-         return output.size() == 4096 && r.usage.output_bytes == 100'001 &&
-                r.usage.output_bytes_dropped == 100'001 - 4096;
-       },
-       "the supervisor's own fault"},
-      {"root_read_only",
-       "import os\n"
-       "for path in ('/usr/x', '/etc/passwd', '/opt/bcai/x', '/in/main.py', '/x'):\n"
-       "    try: open(path, 'w'); print('wrote', path)\n"
-       "    except OSError: pass\n"
-       "for path in ('/root', '/home', '/var', '/sys', '/bin/sh', '/usr/bin/mount'):\n"
-       "    if os.path.exists(path): print('sees', path)\n"
-       "print('ok')\n",
-       {},
-       says_ok,
-       "the root holds what it should not: remove the roots directory"},
-      {"no_privileges",
-       "status = dict(l.split(':', 1) for l in open('/proc/self/status').read().splitlines())\n"
-       "for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):\n"
-       "    if int(status[name], 16): print(name, status[name])\n"
-       "if int(status['NoNewPrivs']) != 1: print('may gain privileges')\n"
-       "if status['Groups'].split(): print('groups', status['Groups'])\n"
-       "print('ok')\n",
-       {},
-       says_ok,
-       "runc did not drop privileges"},
-      {"no_network",
-       "import os\n"
-       "links = [l.split(':')[0].strip() for l in open('/proc/net/dev').read().splitlines()[2:]]\n"
-       "print('ok' if set(links) <= {'lo'} else links)\n",
-       {},
-       says_ok,
-       "network namespaces are needed"},
-      {"system_calls",
-       "seccomp = [l for l in open('/proc/self/status') if l.startswith('Seccomp:')]\n"
-       "print('ok' if seccomp and seccomp[0].split()[1] == '2' else seccomp)\n",
-       {},
-       says_ok,
-       "the kernel and runc need seccomp"},
-      {"own_processes_only",
-       "import os\n"
-       "pids = [int(p) for p in os.listdir('/proc') if p.isdigit()]\n"
-       "print('ok' if len(pids) <= 4 else pids)\n",
-       {},
-       says_ok,
-       "pid namespaces are needed"},
-  };
-  return kProbes;
-}
+constexpr Probe kProbes[] = {
+    {"start", "for d in ('/work', '/tmp', '/dev/shm'): open(d + '/x', 'w').close()\nprint('ok')",
+     nullptr, says_ok, "read the detail: runc could not start a job"},
+    {"memory", "x = bytearray(1_000_000_000)", nullptr,
+     [](const Report& r, const std::string&) { return r.outcome == Outcome::kOutOfMemory; },
+     "control groups with the memory controller are needed"},
+    {"processes",
+     "import os, time\n"
+     "try:\n"
+     "    for n in range(64):\n"
+     "        if os.fork() == 0: time.sleep(60)\n"
+     "finally: os._exit(3)\n",
+     nullptr,
+     [](const Report& r, const std::string&) { return r.outcome == Outcome::kOverProcesses; },
+     "control groups with the pids controller are needed"},
+    {"cpu",
+     "import time\n"
+     "end = time.monotonic() + 0.6\n"
+     "while time.monotonic() < end: pass\n"
+     "print('ok' if time.process_time() < 0.4 else time.process_time())\n",
+     [](Limits* limits) { limits->cpu_millicores = 300; }, says_ok,
+     "control groups with the cpu controller are needed", true},
+    {"wall", "import time; time.sleep(60)", [](Limits* limits) { limits->wall_ms_max = 200; },
+     [](const Report& r, const std::string&) {
+       return r.outcome == Outcome::kTimedOut && r.run_ms < 2000;
+     },
+     "the job's processes could not be ended in time"},
+    {"disk",
+     "try:\n"
+     "    with open('/work/a', 'wb', 0) as f:\n"
+     "        for _ in range(64): f.write(bytes(1_000_000))\n"
+     "    print('wrote 64 MB')\n"
+     "except OSError: print('ok')\n",
+     [](Limits* limits) { limits->file_bytes_max = 64 * kMegabyte; }, says_ok,
+     "run as root: only then is /work a file system of its own"},
+    {"files",
+     "try:\n"
+     "    for n in range(1000): open(f'/work/{n}', 'w').close()\n"
+     "    print('made 1000 files')\n"
+     "except OSError: print('ok')\n",
+     nullptr, says_ok, "run as root: only then is /work a file system of its own"},
+    {"output", "print('x' * 100_000)", nullptr,
+     [](const Report& r, const std::string& output) {
+       return output.size() == 4096 && r.usage.output_bytes == 100'001 &&
+              r.usage.output_bytes_dropped == 100'001 - 4096;
+     },
+     "the supervisor's own fault"},
+    {"root_read_only",
+     "import os\n"
+     "for path in ('/usr/x', '/etc/passwd', '/opt/bcai/x', '/in/main.py', '/x'):\n"
+     "    try: open(path, 'w'); print('wrote', path)\n"
+     "    except OSError: pass\n"
+     "for path in ('/root', '/home', '/var', '/sys', '/bin/sh', '/usr/bin/mount'):\n"
+     "    if os.path.exists(path): print('sees', path)\n"
+     "print('ok')\n",
+     nullptr, says_ok, "the root holds what it should not: remove the roots directory"},
+    {"no_privileges",
+     "status = dict(l.split(':', 1) for l in open('/proc/self/status').read().splitlines())\n"
+     "for name in ('CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'):\n"
+     "    if int(status[name], 16): print(name, status[name])\n"
+     "if int(status['NoNewPrivs']) != 1: print('may gain privileges')\n"
+     "if status['Groups'].split(): print('groups', status['Groups'])\n"
+     "print('ok')\n",
+     nullptr, says_ok, "runc did not drop privileges"},
+    {"no_network",
+     "import os\n"
+     "links = [l.split(':')[0].strip() for l in open('/proc/net/dev').read().splitlines()[2:]]\n"
+     "print('ok' if set(links) <= {'lo'} else links)\n",
+     nullptr, says_ok, "network namespaces are needed"},
+    {"system_calls",
+     "seccomp = [l for l in open('/proc/self/status') if l.startswith('Seccomp:')]\n"
+     "print('ok' if seccomp and seccomp[0].split()[1] == '2' else seccomp)\n",
+     nullptr, says_ok, "the kernel and runc need seccomp"},
+    {"own_processes_only",
+     "import os\n"
+     "pids = [int(p) for p in os.listdir('/proc') if p.isdigit()]\n"
+     "print('ok' if len(pids) <= 4 else pids)\n",
+     nullptr, says_ok, "pid namespaces are needed"},
+};
 
 SelfTestLine try_probe(Engine& engine, const Probe& probe,
                        const std::filesystem::path& artifacts_to) {
@@ -165,15 +143,15 @@ SelfTestLine try_probe(Engine& engine, const Probe& probe,
 }  // namespace
 
 std::vector<SelfTestLine> run_self_test(Engine& engine, const std::filesystem::path& scratch) {
-  const std::vector<Probe>& all = probes();
-  std::vector<SelfTestLine> lines(all.size());
+  constexpr size_t kCount = std::size(kProbes);
+  std::vector<SelfTestLine> lines(kCount);
   // Mostly waiting: two at a time, so that the CPU probe still gets what it asks for.
   constexpr size_t kThreads = 2;
   std::vector<std::thread> threads;
   for (size_t first = 0; first < kThreads; first++) {
     threads.emplace_back([&, first] {
-      for (size_t i = first; i < all.size(); i += kThreads) {
-        lines[i] = try_probe(engine, all[i], scratch / all[i].name);
+      for (size_t i = first; i < kCount; i += kThreads) {
+        lines[i] = try_probe(engine, kProbes[i], scratch / kProbes[i].name);
       }
     });
   }
