@@ -18,7 +18,7 @@
 #include <prometheus/registry.h>
 
 #include "base/clock.h"
-#include "coordinator/api/job_head.h"
+#include "coordinator/jobs/job_head.h"
 
 namespace bcai::coordinator {
 

@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "coordinator/api/answer.h"
-#include "coordinator/api/job_head.h"
+#include "coordinator/jobs/job_head.h"
 
 namespace bcai::coordinator {
 namespace {

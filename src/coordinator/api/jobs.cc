@@ -5,8 +5,8 @@
 
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
-#include "coordinator/api/job_head.h"
 #include "coordinator/api/job_json.h"
+#include "coordinator/jobs/job_head.h"
 
 namespace bcai::coordinator {
 namespace {

@@ -7,8 +7,8 @@
 #include "coordinator/api/answer.h"
 #include "coordinator/api/challenge.h"
 #include "coordinator/api/handlers.h"
-#include "coordinator/api/job_head.h"
 #include "coordinator/api/job_json.h"
+#include "coordinator/jobs/job_head.h"
 #include "coordinator/store/sessions.h"
 
 namespace bcai::coordinator {

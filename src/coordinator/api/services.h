@@ -10,13 +10,13 @@
 #include "coordinator/api/challenge.h"
 #include "coordinator/api/dispatch.h"
 #include "coordinator/api/gate.h"
-#include "coordinator/api/job_head.h"
 #include "coordinator/api/log_feed.h"
 #include "coordinator/api/timer.h"
 #include "coordinator/api/watch.h"
 #include "coordinator/files/artifact_store.h"
 #include "coordinator/files/log_store.h"
 #include "coordinator/files/worker.h"
+#include "coordinator/jobs/job_head.h"
 #include "policy/checker.h"
 
 namespace bcai::coordinator {

@@ -3,8 +3,8 @@
 
 #include <utility>
 
-#include "coordinator/api/job_head.h"
 #include "coordinator/api/job_json.h"
+#include "coordinator/jobs/job_head.h"
 
 namespace bcai::coordinator {
 namespace {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "coordinator/api/job_head.h"
+#include "coordinator/jobs/job_head.h"
 
 #include "coordinator/store/row.h"
 
