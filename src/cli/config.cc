@@ -60,7 +60,7 @@ int execute(const ConfigOptions& options, Context& context) {
     return 0;
   }
   const Result<void> saved = context.settings.save(
-      *key, options.verb == Verb::kSet ? std::optional(options.value) : std::nullopt);
+      {{*key, options.verb == Verb::kSet ? std::optional(options.value) : std::nullopt}});
   return saved ? 0 : report(screen, saved.error());
 }
 

@@ -80,8 +80,8 @@ void Settings::override_with_flag(SettingKey key, const std::string& value, std:
   values_[static_cast<size_t>(key)] = {.value = value, .origin = std::string(flag)};
 }
 
-Result<void> Settings::save(SettingKey key, const std::optional<std::string>& value) {
-  stored_[static_cast<size_t>(key)] = value;
+Result<void> Settings::save(const std::vector<Change>& changes) {
+  for (const auto& [key, value] : changes) stored_[static_cast<size_t>(key)] = value;
   std::string text(kHeading);
   for (const SettingRow& row : kSettingRows) {
     const auto& stored = stored_[static_cast<size_t>(row.key)];

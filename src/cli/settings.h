@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -59,8 +60,9 @@ class Settings {
   // Overrides for this process, when the flag was given.
   void override_with_flag(SettingKey key, const std::string& value, std::string_view flag);
 
-  // Writes one key to the file; nothing removes it.
-  Result<void> save(SettingKey key, const std::optional<std::string>& value);
+  // Writes the keys to the file, all in one step; a value of nothing removes its key.
+  using Change = std::pair<SettingKey, std::optional<std::string>>;
+  Result<void> save(const std::vector<Change>& changes);
 
  private:
   std::filesystem::path file_;

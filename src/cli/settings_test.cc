@@ -60,7 +60,7 @@ TEST_F(SettingsTest, SavesWhatTheFileHoldsAndNothingFromTheEnvironment) {
   environment_["BCAI_PYTHON"] = "/opt/python";
   Result<Settings> settings = Settings::load(environment_, 1000);
   ASSERT_TRUE(settings);
-  ASSERT_TRUE(settings->save(SettingKey::kApiKey, "odd: \"key\" #1"));
+  ASSERT_TRUE(settings->save({{SettingKey::kApiKey, "odd: \"key\" #1"}}));
   struct stat status {};
   ASSERT_EQ(stat(file().c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777U, 0600U);
@@ -70,7 +70,7 @@ TEST_F(SettingsTest, SavesWhatTheFileHoldsAndNothingFromTheEnvironment) {
   EXPECT_EQ(again->value(SettingKey::kApiKey), "odd: \"key\" #1");
   EXPECT_EQ(again->value(SettingKey::kEndpoint), "http://file");
   EXPECT_EQ(again->value(SettingKey::kPython), "/usr/bin/python3");
-  ASSERT_TRUE(again->save(SettingKey::kEndpoint, std::nullopt));
+  ASSERT_TRUE(again->save({{SettingKey::kEndpoint, std::nullopt}}));
   EXPECT_EQ(Settings::load(environment_, 1000)->value(SettingKey::kEndpoint), "");
 }
 

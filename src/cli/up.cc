@@ -34,8 +34,8 @@ void save_connection(Context& context, const std::string& endpoint, const std::s
     return;
   }
   if (stored == endpoint && settings.stored(SettingKey::kApiKey) == key) return;
-  Result<void> saved = settings.save(SettingKey::kEndpoint, endpoint);
-  if (saved) saved = settings.save(SettingKey::kApiKey, key);
+  const Result<void> saved =
+      settings.save({{SettingKey::kEndpoint, endpoint}, {SettingKey::kApiKey, key}});
   if (saved) {
     screen.note(fmt::format("endpoint and key are saved in {}", settings.file().string()));
   } else {
