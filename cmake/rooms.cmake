@@ -18,7 +18,7 @@ function(bcai_room path)
   list(TRANSFORM ROOM_ROOMS PREPEND bcai_)
   target_link_libraries(${target} PUBLIC ${ROOM_ROOMS} ${ROOM_LIBS})
 
-  if(tests AND BCAI_TESTS AND NOT BCAI_FUZZ)
+  if(tests AND BCAI_TESTS)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE ${target} GTest::gtest GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test)

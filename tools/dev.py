@@ -71,7 +71,7 @@ def command_fmt(_: argparse.Namespace) -> int:
 
 def command_fuzz(options: argparse.Namespace) -> int:
     setup.ensure()
-    build("fuzz")
+    build("asan-ubsan")
     return tests.fuzz(options.seconds, options.name)
 
 

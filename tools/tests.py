@@ -82,13 +82,13 @@ def fuzz(seconds: int, name: str = "") -> int:
 def run_fuzzers(seconds: int, name: str = "") -> Count:
     """Each target for some seconds, from its corpus in tests/fuzz where there is one."""
     total = Count()
-    for target in sorted((ROOT / "build" / "fuzz").rglob("*_fuzz")):
+    for target in sorted((ROOT / "build" / "asan-ubsan").rglob("*_fuzz")):
         if not target.is_file() or name not in target.name:
             continue
         corpus = ROOT / "tests" / "fuzz" / target.name
         with tempfile.TemporaryDirectory() as scratch:
             command = [target, f"-max_total_time={seconds}", "-rss_limit_mb=1024", "-timeout=5",
-                       f"-artifact_prefix={ROOT / 'build' / 'fuzz'}/", scratch]
+                       f"-artifact_prefix={ROOT / 'build' / 'asan-ubsan'}/", scratch]
             if corpus.is_dir():
                 command.append(corpus)
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
@@ -132,7 +132,7 @@ def run(stages: list[str], build: Callable[..., None],
         elif stage == "unit":
             count = unit(build)
         elif stage == "fuzz":
-            build("fuzz")
+            build("asan-ubsan")
             count = run_fuzzers(FUZZ_SECONDS)
         else:
             build("release", ["bcai", "sandbox_run"])
