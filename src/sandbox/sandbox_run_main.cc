@@ -194,7 +194,6 @@ json::object run_one(Engine& engine, const Request& request, const json::object&
           }};
   Cancellation cancellation;
   std::thread canceller;
-  std::atomic<bool> ended{false};
   double cancelled_at = -1;
   if (const int64_t after = number(object, "cancel_after_ms", -1); after >= 0) {
     canceller = std::thread([&, after] {

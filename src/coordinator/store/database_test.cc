@@ -35,7 +35,7 @@ struct StoreTest : ::testing::Test {
 
 Result<void> put(Connection& db, int64_t number) {
   KeyRecord key{.id = {}, .name = "n", .role = "member", .hash = {}, .created_at = {number}};
-  for (int i = 0; i < 8; ++i) key.id.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
+  for (size_t i = 0; i < 8; ++i) key.id.bytes[i] = static_cast<uint8_t>(number >> (8 * i));
   return insert_key(db, key);
 }
 
