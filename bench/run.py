@@ -49,8 +49,7 @@ class BareRunc:
     """runc alone, with the root that the node made: no limits, no collection, no network."""
 
     def __init__(self, node_directory: pathlib.Path, scratch: pathlib.Path) -> None:
-        root = next((node_directory / "sandbox" / "roots").iterdir(), None)
-        assert root is not None
+        root = next((node_directory / "sandbox" / "roots").glob("root_*"))
         self.scratch = scratch
         subprocess.run(["runc", "spec", "--bundle", scratch], check=True)
         config = json.loads((scratch / "config.json").read_text())

@@ -26,7 +26,8 @@ TEST(EventReader, ReadsAsTheStandardSays) {
       "event: ignored, it has no data\n\n"
       "id: 2\rdata: c\r\rdata: incomplete\n";
   const std::vector<std::string> expected{"1|log|a\n b", "1|message|", "2|message|c"};
-  for (const size_t piece : {1U, 2U, 3U, 1000U}) EXPECT_EQ(read_all(text, piece), expected) << piece;
+  for (const size_t piece : {1U, 2U, 3U, 1000U})
+    EXPECT_EQ(read_all(text, piece), expected) << piece;
 }
 
 TEST(EventReader, RefusesEndlessEvents) {

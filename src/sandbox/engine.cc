@@ -232,7 +232,8 @@ Result<Watched> Engine::Impl::start(const Task& task, const Stage& stage, const 
                          .third_fd = control.write.get(),
                          .attachments = stage.attachments,
                          .cgroup_procs = job_group.procs_file(),
-                         .dies_with_this_thread = true}));
+                         .dies_with_this_thread = true,
+                         .first_oom_victim = true}));
   return Watched{.runc = std::move(runc),
                  .out = std::move(out.read),
                  .err = std::move(err.read),

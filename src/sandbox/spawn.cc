@@ -21,7 +21,7 @@ namespace bcai::sandbox {
 namespace {
 
 // Where the child failed, sent through a pipe that closes when it executes.
-enum Step : int { kGroup, kNamespace, kAttach, kDescriptors, kExecute };
+enum Step : int { kGroup, kNamespace, kAttach, kDescriptors, kOomScore, kExecute };
 
 struct Failure {
   Step step;
@@ -82,11 +82,20 @@ void place_descriptors(const Plan& plan) {
   if (syscall(SYS_close_range, count, ~0U, CLOSE_RANGE_CLOEXEC) != 0) fail(plan, kDescriptors);
 }
 
+// The score is a process's own even between vfork and execve. Written with the host's rights it is
+// also the floor for all descendants; runc, which writes it inside the user namespace, sets none.
+void become_oom_victim(const Plan& plan) {
+  const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, "1000", 4) != 4) fail(plan, kOomScore);
+  close(fd);
+}
+
 [[noreturn]] void child_main(const Plan& plan) {
   if (plan.options->dies_with_this_thread) prctl(PR_SET_PDEATHSIG, SIGKILL);
   join_group(plan);
   attach_mounts(plan);
   place_descriptors(plan);
+  if (plan.options->first_oom_victim) become_oom_victim(plan);
   struct sigaction standard {};
   standard.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &standard, nullptr);
@@ -106,6 +115,7 @@ Error explain(const SpawnOptions& options, const Failure& failure) {
           failure.errno_value,
           "attach a mount at " + options.attachments[static_cast<size_t>(failure.index)].target);
     case kDescriptors: return errno_error(failure.errno_value, "place descriptors");
+    case kOomScore: return errno_error(failure.errno_value, "write /proc/self/oom_score_adj");
     case kExecute: break;
   }
   return errno_error(failure.errno_value, "execute " + options.arguments[0]);

@@ -31,6 +31,9 @@ struct SpawnOptions {
   std::vector<Attachment> attachments;
   std::string cgroup_procs;  // file of the group to start in; "" is ours
   bool dies_with_this_thread = false;
+  // The kernel's first victims when the machine runs out of memory. As root, for good: nothing that
+  // it starts can lower the score again.
+  bool first_oom_victim = false;
 };
 
 // A child that is ours to wait for.

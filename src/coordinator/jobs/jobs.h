@@ -32,8 +32,8 @@ struct Timing {
 
 // --- users ---
 
-// What `submit` will not take though it decodes: requirements that are not understood. A finding for
-// each, to be shown before anything is stored.
+// What `submit` will not take though it decodes: requirements that are not understood. A finding
+// for each, to be shown before anything is stored.
 void check_spec(const JobSpec& spec, std::vector<Finding>* findings);
 
 struct Submission {
@@ -82,7 +82,7 @@ Result<HeartbeatReply> heartbeat(store::Connection& db, WallTime now, NodeId nod
                                  const Heartbeat& heartbeat, const Timing& timing);
 
 struct Completion {
-  bool published = false;   // false: the attempt was fenced; its result is kept, never shown
+  bool published = false;  // false: the attempt was fenced; its result is kept, never shown
 };
 // Idempotent. Artifacts named by the result must be in the store: `has_artifact` is asked for each,
 // and a missing one is kFailedPrecondition.

@@ -34,31 +34,31 @@ struct JobRecord {
   WallTime created_at;
   std::optional<WallTime> started_at;
   std::optional<WallTime> ended_at;
-  JobSpec spec;                                // without its code
-  std::vector<AttemptRecord> attempts;         // oldest first
-  std::optional<AttemptId> published;          // the attempt whose result is the job's
+  JobSpec spec;                         // without its code
+  std::vector<AttemptRecord> attempts;  // oldest first
+  std::optional<AttemptId> published;   // the attempt whose result is the job's
 };
 
 struct EventRecord {
-  int64_t sequence = 0;     // of the job
+  int64_t sequence = 0;  // of the job
   WallTime time;
-  std::string kind;         // "job.queued", "attempt.leased", …
-  std::string actor;        // "user", "scheduler", "node_…", "reconciler"
+  std::string kind;   // "job.queued", "attempt.leased", …
+  std::string actor;  // "user", "scheduler", "node_…", "reconciler"
   std::string reason;
 };
 
 struct JobFilter {
-  std::optional<KeyId> owner;                  // nothing: everyone's
+  std::optional<KeyId> owner;  // nothing: everyone's
   std::optional<JobState> state;
-  std::string name;                            // exact; "" is any
-  std::optional<JobId> before;                 // older than this: the next page
+  std::string name;             // exact; "" is any
+  std::optional<JobId> before;  // older than this: the next page
   int limit = 50;
 };
 
 struct NodeRecord {
   NodeId id;
   std::string name;
-  std::string state;        // "online", "silent", "offline"
+  std::string state;  // "online", "silent", "offline"
   WallTime registered_at;
   WallTime last_seen;
   Capabilities capabilities;
@@ -66,7 +66,7 @@ struct NodeRecord {
   int running = 0;
 };
 
-Result<JobRecord> find_job(store::Connection& db, JobId job);             // kNotFound
+Result<JobRecord> find_job(store::Connection& db, JobId job);  // kNotFound
 Result<std::vector<JobRecord>> list_jobs(store::Connection& db, const JobFilter& filter);
 Result<std::vector<EventRecord>> job_events(store::Connection& db, JobId job);
 // Of the published attempt, or else of the last one that has a result. kNotFound before that.

@@ -18,16 +18,16 @@ struct QueuedJob {
   KeyId owner;
   const JobSpec* spec = nullptr;
   WallTime queued_at;
-  std::vector<NodeId> failed_on;   // nodes that failed it: others are preferred
+  std::vector<NodeId> failed_on;  // nodes that failed it: others are preferred
   int running_of_owner = 0;
 };
 
 struct SchedulableNode {
   NodeId id;
   const Capabilities* capabilities = nullptr;
-  KeyId operator_key;              // own-tenant jobs need no `strangers`
-  Capacity free;                   // zero when it does not wait for work now
-  bool waiting = false;            // it would take a lease this moment
+  KeyId operator_key;    // own-tenant jobs need no `strangers`
+  Capacity free;         // zero when it does not wait for work now
+  bool waiting = false;  // it would take a lease this moment
 };
 
 struct Placement {
@@ -37,8 +37,8 @@ struct Placement {
 
 struct WaitReason {
   JobId job;
-  std::string code;                // "no_node", "no_gpu", "too_little_memory", "busy", …
-  std::string sentence;            // "no node offers a GPU; 2 nodes have 24 GB memory"
+  std::string code;      // "no_node", "no_gpu", "too_little_memory", "busy", …
+  std::string sentence;  // "no node offers a GPU; 2 nodes have 24 GB memory"
 };
 
 struct Plan {
@@ -46,8 +46,8 @@ struct Plan {
   std::vector<WaitReason> waiting;
 };
 
-// Jobs in order of fairness among owners, then age. A node without `strangers` takes only jobs whose
-// owner is its operator.
+// Jobs in order of fairness among owners, then age. A node without `strangers` takes only jobs
+// whose owner is its operator.
 Plan plan(const std::vector<QueuedJob>& jobs, const std::vector<SchedulableNode>& nodes,
           uint64_t seed);
 

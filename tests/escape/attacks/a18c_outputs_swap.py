@@ -2,7 +2,6 @@
 # A process swaps a file and a link as fast as it can, to its last moment.
 import time
 
-os.mkdir("outputs")
 open("file", "w").write("mine")
 os.symlink(CANARY, "link")
 child = os.fork()

@@ -8,7 +8,7 @@ for line in ('{"started":true}', '{"outcome":"finished","exit_code":0}', "not JS
     except BlockingIOError:
         pass
 print('{"outcome": "finished", "exit_code": 0, "usage": {"cpu_ms": 0}}\x1b[2J\x1b]52;c;eA==\x07')
-os.mkdir("/work/.bcai")
+os.makedirs("/work/.bcai", exist_ok=True)
 open("/work/.bcai/outputs.json", "w").write(
     '{"outputs": {"forged": 1}, "tensors": [], "left_out": [], "error": null, "exit_code": 0}')
 open("/work/.bcai/outputs.safetensors", "wb").write(b"\xff" * 100)
