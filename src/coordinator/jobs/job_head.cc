@@ -33,7 +33,7 @@ Result<std::vector<JobId>> jobs_held_by(store::Connection& db, NodeId node) {
 Result<bool> has_work_for_nodes(store::Connection& db) {
   store::Statement row = db.prepare(
       "SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'queued')"
-      " OR EXISTS (SELECT 1 FROM attempts WHERE deadline IS NOT NULL AND state = 'offered')");
+      " OR EXISTS (SELECT 1 FROM attempts INDEXED BY attempts_offered WHERE state = 'offered')");
   BCAI_TRY(row.step());
   return row.integer(0) != 0;
 }
