@@ -39,6 +39,12 @@ void apply_offer(const NodeConfig& config, Capabilities* machine) {
                                          machine->disk_bytes);
   machine->slots = config.slots > 0 ? config.slots
                                     : std::max(1, static_cast<int>(machine->cpu_millicores / 1000));
+  // The sandbox gives a job no device: to offer a GPU would be to promise what is not there.
+  for (const Gpu& gpu : machine->gpus) {
+    log_event(LogLevel::kWarn, "node.gpu_not_offered",
+              {{"model", gpu.model}, {"why", "jobs in the sandbox cannot use GPUs yet"}});
+  }
+  machine->gpus.clear();
   machine->strangers = config.strangers;
   machine->labels = config.labels;
 }
@@ -115,7 +121,6 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
   options.offered = {.cpu_millicores = machine.cpu_millicores,
                      .memory_bytes = machine.memory_bytes,
                      .disk_bytes = machine.disk_bytes,
-                     .gpu_count = static_cast<int>(machine.gpus.size()),
                      .slots = machine.slots};
   options.cache_bytes_max = machine.disk_bytes / kCacheShare;
   BCAI_TRY_ASSIGN(impl->agent, Agent::start(std::move(options)));
