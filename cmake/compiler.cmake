@@ -11,7 +11,9 @@ option(BCAI_TESTS "Build the *_test.cc files" ON)
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # One build directory's objects serve another: the wheel takes those of the release build.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      env CCACHE_NOHASHDIR=1 CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
 endif()
 find_program(LLD ld.lld)
 if(LLD)

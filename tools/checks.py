@@ -58,7 +58,8 @@ def tidy_one(name: str, database: pathlib.Path, cache: pathlib.Path) -> list[str
     """clang-tidy on one file, unless the same bytes, headers and rules were clean before."""
     entry = next(item for item in json.loads((database / "compile_commands.json").read_text())
                  if item["file"] == str(ROOT / name))
-    command = [part for part in entry["command"].split() if part != "/usr/bin/ccache"]
+    command = entry["command"].split()
+    command = command[next(i for i, part in enumerate(command) if part.endswith("++")):]
     command = command[: command.index("-o")] + ["-E", "-P", str(ROOT / name)]
     source = subprocess.run(command, cwd=entry["directory"], capture_output=True).stdout
     rules = (ROOT / ".clang-tidy").read_bytes()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """./dev quickstart: a one-machine network, the SDK's example against it, and an end to both.
 
-The network's state and configuration lie in a temporary directory; nothing of the user's is touched.
+State and configuration lie in a temporary directory; nothing of the user's is touched.
 """
 
 import os

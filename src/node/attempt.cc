@@ -99,13 +99,13 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbo
   AttemptFacts facts;
   facts.staging_ms = (SystemClock().now() - attempt.received).count();
   sandbox::Report report;
+  Progress progress;
   if (attempt.cancellation.cancelled()) {
     report.outcome = sandbox::Outcome::kCancelled;
   } else if (!staged) {
     report.outcome = sandbox::Outcome::kNodeFailure;
     report.detail = staged.error().message;
   } else {
-    Progress progress;
     report = run(make_task(lease, inputs.sources()), spool.artifacts(),
                  callbacks_of(attempt, progress, events), attempt.cancellation);
     keep_artifacts(spool, report);
@@ -114,7 +114,9 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbo
   facts.ended = events.end_reason();
   (void)spool.flush_log();
   facts.log_bytes = spool.log_bytes();
-  return make_result(lease.spec, report, facts);
+  AttemptResult result = make_result(lease.spec, report, facts);
+  result.progress = std::move(progress);
+  return result;
 }
 
 }  // namespace bcai::node

@@ -60,25 +60,6 @@ std::string require_hex(Decoder& in, std::string_view key, size_t bytes) {
   return {};
 }
 
-Progress read_progress(const json::value& value, std::string pointer,
-                       std::vector<Finding>* findings) {
-  Progress progress;
-  Decoder in(value, std::move(pointer), findings);
-  in.read("fraction", progress.fraction, {.min = 0, .max = 1});
-  in.read("message", progress.message, {.bytes_max = 256});
-  const json::value* metrics = in.take("metrics");
-  if (metrics == nullptr) return progress;
-  if (!metrics->is_object() || metrics->get_object().size() > 256) {
-    in.add("metrics", "expected an object of at most 256 numbers");
-    return progress;
-  }
-  for (const auto& member : metrics->get_object()) {
-    if (!member.value().is_number() || member.key().size() > 128) continue;
-    progress.metrics[std::string(to_std(member.key()))] = member.value().to_number<double>();
-  }
-  return progress;
-}
-
 std::string_view name(LeaseAction action) {
   constexpr std::string_view kNames[] = {"keep", "cancel", "fence"};
   return kNames[static_cast<size_t>(action)];
@@ -221,15 +202,6 @@ Lease decode_lease(const json::value& value, std::vector<Finding>* findings) {
   return out;
 }
 
-json::value encode(const Progress& progress) {
-  json::object metrics;
-  for (const auto& [key, number] : progress.metrics) metrics[key] = number;
-  json::object out{{"fraction", nullptr}, {"message", progress.message}};
-  if (progress.fraction >= 0) out["fraction"] = progress.fraction;
-  out["metrics"] = std::move(metrics);
-  return out;
-}
-
 json::value encode(const Heartbeat& heartbeat) {
   json::array attempts;
   for (const HeartbeatAttempt& attempt : heartbeat.attempts) {
@@ -264,7 +236,7 @@ Heartbeat decode_heartbeat(const json::value& value, std::vector<Finding>* findi
       element.add("state", parsed.error().message);
     }
     if (const json::value* progress = element.take("progress"); progress != nullptr) {
-      attempt.progress = read_progress(*progress, element.pointer_to("progress"), findings);
+      attempt.progress = decode_progress(*progress, element.pointer_to("progress"), findings);
     }
     out.attempts.push_back(std::move(attempt));
   });

@@ -22,6 +22,7 @@
 #include "base/decode.h"
 #include "base/id.h"
 #include "protocol/job.h"
+#include "protocol/progress.h"
 #include "protocol/state.h"
 
 namespace bcai {
@@ -89,12 +90,6 @@ struct Lease {
   JobSpec spec;
 };
 
-struct Progress {
-  double fraction = -1;  // 0 to 1; -1 is unknown
-  std::string message;
-  std::map<std::string, double> metrics;  // the latest value of each
-};
-
 struct HeartbeatAttempt {
   AttemptId attempt;
   int64_t epoch = 0;
@@ -125,7 +120,6 @@ json::value encode(const Capacity& capacity);
 json::value encode(const Lease& lease);
 json::value encode(const Heartbeat& heartbeat);
 json::value encode(const HeartbeatReply& reply);
-json::value encode(const Progress& progress);
 
 Capabilities decode_capabilities(const json::value& value, std::vector<Finding>* findings);
 NodeRegistration decode_registration(const json::value& value, std::vector<Finding>* findings);

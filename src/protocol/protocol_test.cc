@@ -129,6 +129,7 @@ TEST(Result, RoundTrips) {
   result.error = {.type = "ValueError", .message = "no", .traceback = "…", .line = 3};
   result.usage.cpu_ms = 12;
   result.timings.run_ms = 5;
+  result.progress = {.fraction = 1, .message = "done", .metrics = {{"loss", 0.25}}};
   result.log_bytes = 99;
   std::vector<Finding> findings;
   const AttemptResult again = decode_attempt_result(encode(result), &findings);

@@ -97,6 +97,7 @@ json::value encode(const AttemptResult& result) {
                                             {"start_ms", result.timings.start_ms},
                                             {"run_ms", result.timings.run_ms},
                                             {"collect_ms", result.timings.collect_ms}}},
+                   {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
   if (!result.error.type.empty()) {
     out["error"] = json::object{{"type", result.error.type},
@@ -163,6 +164,9 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
   read_error(in, result.error);
   read_usage(in, result.usage);
   read_timings(in, result.timings);
+  if (const json::value* progress = in.take("progress"); progress != nullptr) {
+    result.progress = decode_progress(*progress, in.pointer_to("progress"), findings);
+  }
   in.read("log_bytes", result.log_bytes, kCount);
   return result;
 }

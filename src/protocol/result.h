@@ -8,6 +8,7 @@
 
 #include "base/crypto.h"
 #include "base/decode.h"
+#include "protocol/progress.h"
 #include "protocol/state.h"
 
 namespace bcai {
@@ -67,6 +68,7 @@ struct AttemptResult {
   JobError error;
   Usage usage;
   Timings timings;
+  Progress progress;      // the last that was told
   int64_t log_bytes = 0;  // size of the attempt's log, see protocol/log_record.h
 };
 

@@ -8,7 +8,7 @@ import time
 import bcai
 import pytest
 from bcai import SDK
-from machine import OneMachine, processes_of, wait_until
+from machine import OneMachine, groups_of, leftovers, processes_of, wait_until
 
 
 def failure(client: SDK, code: str, **options: object) -> bcai.JobFailed:
@@ -44,6 +44,10 @@ def test_cancel_of_a_job_that_forks_and_ignores_signals(machine: OneMachine, cli
     assert next(job.stream_logs()) == "forked"
     before = len(processes_of(machine.data, []))
     assert before >= 20
+    # What assert_nothing_left() looks for is there while a job runs.
+    assert groups_of(machine.data)
+    assert any(line.startswith("process") for line in leftovers(machine.data, []))
+    assert any(line.startswith("cgroup") for line in leftovers(machine.data, []))
     began = time.monotonic()
     job.cancel()
     assert job.wait(20) == "cancelled"

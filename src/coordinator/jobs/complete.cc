@@ -118,9 +118,13 @@ Result<void> require_artifacts(const AttemptResult& result,
   return {};
 }
 
-// A job shorter than a heartbeat was never seen running.
-Result<void> note_start(store::Connection& db, WallTime now, const AttemptRow& attempt,
-                        const AttemptResult& result) {
+// A job shorter than a heartbeat was never seen running, nor the end of any job's progress.
+Result<void> note_unheard(store::Connection& db, WallTime now, const AttemptRow& attempt,
+                          const AttemptResult& result) {
+  BCAI_TRY(db.prepare("UPDATE attempts SET progress = ? WHERE id = ?")
+               .bind(to_text(encode(result.progress)))
+               .bind_blob(bytes_of(attempt.id))
+               .run());
   const int64_t wall_ms = std::clamp<int64_t>(result.usage.wall_ms, 0, now.ms);
   BCAI_TRY(db.prepare("UPDATE attempts SET started_at = max(created_at, ?) WHERE id = ?"
                       " AND started_at IS NULL")
@@ -143,7 +147,7 @@ Result<void> accept(store::Connection& db, WallTime now, AttemptRow attempt,
                           {.actor = actor, .code = "leased", .reason = reason}));
     attempt.state = AttemptState::kLeased;
   }
-  if (result.outcome != Outcome::kNodeFailure) BCAI_TRY(note_start(db, now, attempt, result));
+  if (result.outcome != Outcome::kNodeFailure) BCAI_TRY(note_unheard(db, now, attempt, result));
   const Ending ending = ending_of(attempt, result);
   BCAI_TRY_ASSIGN(const bool moved,
                   end_attempt(db, now, attempt, ending.state, ending.failure,
