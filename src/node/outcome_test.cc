@@ -26,7 +26,8 @@ AttemptResult sent(const AttemptResult& result) {
 TEST(Outcome, OutputsOfAFinishedJob) {
   sandbox::Report report = report_of(sandbox::Outcome::kFinished);
   report.outputs_json =
-      R"({"outputs":{"loss":0.25,"names":["a"]},"tensors":[{"name":"w","dtype":"F32","shape":[2,3]}],
+      R"({"outputs":{"loss":0.25,"names":["a"]},
+          "tensors":[{"name":"w","dtype":"F32","shape":[2,3]}],
           "left_out":[{"name":"f","reason":"a function"}],"error":null})";
   report.artifacts.push_back(
       {.name = "model.pt", .path = "", .sha256 = Sha256::of("x"), .bytes = 1});

@@ -134,8 +134,8 @@ while True:
 
 def test_cancelled_jobs_are_gone_at_once(directory):
     """100 jobs that ignore signals and fork: p99 at most 100 ms from cancel to nothing left."""
-    runs = run_tasks(directory, [{**task(RESISTING, cpu_millicores=500, memory_bytes_max=1_000_000_000), "cancel_after_ms": 200}
-                                 for _ in range(100)])
+    resisting = task(RESISTING, cpu_millicores=500, memory_bytes_max=1_000_000_000)
+    runs = run_tasks(directory, [{**resisting, "cancel_after_ms": 200} for _ in range(100)])
     assert {run["report"]["outcome"] for run in runs} == {"cancelled"}
     times = sorted(run["cancel_to_end_ms"] for run in runs)
     print(f"cancel to end: p50 {times[49]:.0f} ms, p99 {times[98]:.0f} ms, max {times[99]:.0f} ms")
