@@ -219,7 +219,7 @@ TEST_F(AgentTest, AnOutageCostsNothing) {
   EXPECT_EQ(result_of(id(1)).artifacts.size(), 1U);
   EXPECT_EQ(coordinator->log_text(id(1)), "before\nafter\n");
   EXPECT_TRUE(nothing_held());
-  EXPECT_EQ(agent->status().metrics["coordinator_outages"], 1);
+  EXPECT_GE(agent->status().metrics["coordinator_outages"], 1);
   // And it takes work again.
   coordinator->offer(lease(2, "out two"));
   result_of(id(2));
