@@ -117,6 +117,19 @@ TEST(Json, RefusesWhatReadersDisagreeAbout) {
   EXPECT_TRUE(parse_json(R"({"a":{"x":1},"b":{"x":2}})"));
 }
 
+TEST(Json, ReadsEveryDoubleExactly) {
+  for (const char* text : {"322200e60", "0.1", "1.7976931348623157e308", "2.2250738585072014e-308",
+                           "5e-324", "9007199254740993.0", "123456789012345678901234567890"}) {
+    EXPECT_EQ(parse_json(text)->as_double(), std::strtod(text, nullptr)) << text;
+  }
+  SeededRandom random(3);
+  for (int i = 0; i < 10'000; ++i) {
+    const double number = std::ldexp(static_cast<double>(random.next()), -64) *
+                          std::pow(10.0, static_cast<double>(random.below(600)) - 300);
+    EXPECT_EQ(parse_json(to_text(json::value(number)))->to_number<double>(), number);
+  }
+}
+
 TEST(Json, WritesNoNumberThatIsNotOne) {
   json::object value{{"x", std::numeric_limits<double>::infinity()}, {"y", 1.5}};
   EXPECT_EQ(to_text(value), R"({"x":null,"y":1.5E0})");

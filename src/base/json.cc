@@ -3,6 +3,7 @@
 
 #include <boost/json/src.hpp>
 
+#include <charconv>
 #include <cmath>
 #include <set>
 
@@ -31,6 +32,7 @@ struct StrictHandler {
   json::value_stack stack;
   std::vector<std::set<std::string>> keys;
   std::string key;
+  std::string number;
   std::string problem;
 
   StrictHandler() { stack.reset(); }
@@ -76,17 +78,31 @@ struct StrictHandler {
     stack.push_string(part);
     return true;
   }
-  bool on_number_part(json::string_view, code&) { return true; }
+  bool on_number_part(json::string_view part, code&) {
+    number.append(part.data(), part.size());
+    return true;
+  }
   bool on_int64(int64_t value, json::string_view, code&) {
+    number.clear();
     stack.push_int64(value);
     return true;
   }
   bool on_uint64(uint64_t value, json::string_view, code&) {
+    number.clear();
     stack.push_uint64(value);
     return true;
   }
-  bool on_double(double value, json::string_view, code& ec) {
-    if (!std::isfinite(value)) return refuse(ec, "number out of range");
+  // The library's own double may be off by a unit in the last place; the text is read again.
+  bool on_double(double value, json::string_view part, code& ec) {
+    number.append(part.data(), part.size());
+    const auto [end, problem_code] =
+        std::from_chars(number.data(), number.data() + number.size(), value);
+    const bool whole = end == number.data() + number.size();
+    number.clear();
+    if (!std::isfinite(value) || !whole) return refuse(ec, "number out of range");
+    if (problem_code != std::errc() && std::abs(value) > 1) {
+      return refuse(ec, "number out of range");
+    }
     stack.push_double(value);
     return true;
   }
