@@ -67,6 +67,7 @@ struct Agent::Impl {
   // Heartbeats, time and status.
   void heartbeat_loop();
   void want_heartbeat();
+  void heartbeat_now();
   Answer heartbeat();
   void keeper_loop();
   void write_status();
@@ -82,7 +83,6 @@ struct Agent::Impl {
   std::unique_ptr<InputCache> cache;
 
   mutable std::mutex mutex;
-  std::condition_variable capacity_freed;
   std::condition_variable heartbeat_due;
   std::condition_variable keeper_due;
   std::condition_variable settled;
@@ -91,7 +91,8 @@ struct Agent::Impl {
   bool polling = false;
   bool poking = false;
   bool poke_wanted = false;
-  bool heartbeat_wanted = false;
+  bool heartbeat_wanted = false;  // soon: there is news
+  bool heartbeat_asked = false;   // at once: the coordinator has news
   bool status_changed = true;
   bool stopping = false;  // no new leases
   bool halted = false;    // nothing any more
@@ -123,9 +124,10 @@ void Agent::Impl::poll_loop() {
   for (;;) {
     json::value body;
     {
-      std::unique_lock lock(mutex);
-      capacity_freed.wait(lock, [&] { return stopping || table.free().slots > 0; });
+      const std::lock_guard lock(mutex);
       if (stopping) return;
+      // Also with no room: the coordinator answers the poll when it wants to be heard, as for a
+      // cancellation.
       body = poll_body(table.free());
       polling = true;
     }
@@ -171,6 +173,10 @@ void Agent::Impl::poke() {
 void Agent::Impl::take_leases(const Answer& answer, Instant asked_at) {
   const std::optional<json::value> body = body_of(answer, "leases");
   if (!body || !body->is_object()) return;
+  if (const json::value* wanted = body->get_object().if_contains("heartbeat");
+      wanted != nullptr && wanted->is_bool() && wanted->get_bool()) {
+    heartbeat_now();
+  }
   const json::value* list = body->get_object().if_contains("leases");
   if (list == nullptr || !list->is_array()) return;
   for (const json::value& element : list->get_array()) {
@@ -284,7 +290,6 @@ void Agent::Impl::execute(const std::shared_ptr<Attempt>& attempt) {
     status_changed = true;
   }
   attempt->shipment.finish(std::move(result));
-  capacity_freed.notify_all();
   keeper_due.notify_all();
   poke();
 }
@@ -324,6 +329,14 @@ void Agent::Impl::want_heartbeat() {
   heartbeat_due.notify_all();
 }
 
+void Agent::Impl::heartbeat_now() {
+  {
+    const std::lock_guard lock(mutex);
+    heartbeat_asked = true;
+  }
+  heartbeat_due.notify_all();
+}
+
 void Agent::Impl::heartbeat_loop() {
   Backoff backoff(Millis(500), kHeartbeatInterval);
   Instant last{0};
@@ -332,12 +345,13 @@ void Agent::Impl::heartbeat_loop() {
     {
       std::unique_lock lock(mutex);
       const auto left = [&] {
+        if (heartbeat_asked) return Millis(0);
         const Millis at_least = heartbeat_wanted ? std::min(pause, kHeartbeatApartMin) : pause;
         return last + at_least - clock.now();
       };
       while (!halted && left() > Millis(0)) heartbeat_due.wait_for(lock, left());
       if (halted) return;
-      heartbeat_wanted = false;
+      heartbeat_wanted = heartbeat_asked = false;
     }
     last = clock.now();
     const Answer answer = heartbeat();
@@ -471,7 +485,6 @@ void Agent::Impl::stop() {
   }
   end(to_end);
   link.stop_polling();
-  capacity_freed.notify_all();
   poller.join();
   executors.join();
   {

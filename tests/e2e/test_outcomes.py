@@ -51,7 +51,7 @@ def test_cancel_of_a_job_that_forks_and_ignores_signals(machine: OneMachine, cli
     began = time.monotonic()
     job.cancel()
     assert job.wait(20) == "cancelled"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 1.5  # the heartbeat, every 5 s, is not waited for
     with pytest.raises(bcai.JobFailed) as caught:
         job.result()
     assert caught.value.outcome == "cancelled"
