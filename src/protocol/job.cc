@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace bcai {
 namespace {
 
 constexpr int64_t kCodeBytesMax = int64_t{1} << 20;
 constexpr int64_t kMemoryBytesMin = 16'000'000;
+constexpr int64_t kDiskBytesMin = 1'000'000;
 constexpr int64_t kBytesMax = 100'000'000'000'000;
 
 bool is_utf8(std::string_view text) {
@@ -63,7 +65,7 @@ void read_hardware(Decoder& in, Hardware& hardware) {
   in.read("cpu_cores", cores, {.min = 0.1, .max = 1024});
   hardware.cpu_millicores = std::llround(cores * 1000);
   in.read_bytes("memory", hardware.memory_bytes, {kMemoryBytesMin, kBytesMax});
-  in.read_bytes("disk", hardware.disk_bytes, {0, kBytesMax});
+  in.read_bytes("disk", hardware.disk_bytes, {kDiskBytesMin, kBytesMax});
   in.read("gpu_count", hardware.gpu_count, {.min = 0, .max = 64});
   in.read_bytes("gpu_memory", hardware.gpu_memory_bytes, {0, kBytesMax});
   in.read("gpu_model", hardware.gpu_model, {.bytes_max = 64});
@@ -73,6 +75,31 @@ void read_hardware(Decoder& in, Hardware& hardware) {
       hardware.gpu_count = 1;
     } else {
       in.add("gpu_count", "is 0, but gpu_memory or gpu_model asks for a GPU");
+    }
+  }
+}
+
+// Two files of one name, or a file where another needs a directory, cannot both be laid out.
+void refuse_clashes(Decoder& in, const std::vector<InputFile>& files) {
+  std::set<std::string_view> paths;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string at = fmt::format("{}/{}/path", in.pointer_to("files"), i);
+    const std::string_view path = files[i].path;
+    if (!paths.insert(path).second) {
+      in.findings()->push_back(
+          {.pointer = at, .message = fmt::format("'{}' is there twice", path)});
+    }
+    if (path == ".bcai" || path.starts_with(".bcai/")) {
+      in.findings()->push_back({.pointer = at, .message = "'.bcai' is the runner's own directory"});
+    }
+  }
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::string_view path = files[i].path;
+    for (size_t end = path.find('/'); end != path.npos; end = path.find('/', end + 1)) {
+      if (!paths.contains(path.substr(0, end))) continue;
+      in.findings()->push_back(
+          {.pointer = fmt::format("{}/{}/path", in.pointer_to("files"), i),
+           .message = fmt::format("lies below '{}', which is a file", path.substr(0, end))});
     }
   }
 }
@@ -103,6 +130,7 @@ void read_files(Decoder& in, std::vector<InputFile>& files) {
     }
     files.push_back(std::move(read));
   }
+  refuse_clashes(in, files);
 }
 
 json::array strings(const std::vector<std::string>& texts) {

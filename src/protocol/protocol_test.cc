@@ -85,6 +85,19 @@ TEST(JobSpec, RefusesPathsThatLeaveTheirPlace) {
   }
 }
 
+TEST(JobSpec, RefusesFilesThatClash) {
+  const auto with_paths = [](std::string_view a, std::string_view b) {
+    const auto file = [](std::string_view path) {
+      return fmt::format(R"({{"path":"{}","sha256":"{}","bytes":1}})", path, std::string(64, '0'));
+    };
+    return findings_of(fmt::format(R"({{"code":"x","files":[{},{}]}})", file(a), file(b)));
+  };
+  EXPECT_EQ(with_paths("a/b", "a/c"), "");
+  EXPECT_EQ(with_paths("a", "a"), "/files/1/path: 'a' is there twice");
+  EXPECT_EQ(with_paths("a/b", "a"), "/files/0/path: lies below 'a', which is a file");
+  EXPECT_EQ(with_paths("a", ".bcai/x"), "/files/1/path: '.bcai' is the runner's own directory");
+}
+
 TEST(States, TerminalIsTerminal) {
   for (int from = 0; from < 10; ++from) {
     for (int to = 0; to < 10; ++to) {
