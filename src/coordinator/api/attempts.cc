@@ -58,8 +58,10 @@ void complete_attempt(Services& services, const SentPtr& sent) {
   auto completing = std::make_shared<Completing>();
   services.database.write(
       [&services, sent, completing](store::Connection& db) -> Result<void> {
-        const auto has_artifact = [&db](const Sha256& sha256) {
-          return store::find_artifact(db, sha256).has_value();
+        // Brought by this node, or given to it: naming a digest must not make its bytes readable.
+        const auto has_artifact = [&db, node = *sent->call.who.node](const Sha256& sha256) {
+          const Result<bool> brought = store::may_read(db, node, sha256);
+          return brought && *brought;
         };
         BCAI_TRY_ASSIGN(completing->completion,
                         complete(db, services.clock.wall(), *sent->call.who.node, sent->attempt,
