@@ -217,6 +217,13 @@ Counters JobGroup::read() const {
 
 void JobGroup::kill() const {
   if (layout_->mode == CgroupMode::kNone) return;
+  // A killed process runs once more, to its exit: with its quota spent it would wait for the next
+  // period. Nothing is lost where this fails.
+  if (layout_->cpu) {
+    const bool v2 = layout_->mode == CgroupMode::kV2;
+    (void)put(file("cpu", v2 ? "cpu.max" : "cpu.cfs_quota_us"), v2 ? "max" : "-1");
+    (void)put(file("cpu", v2 ? "cpu.weight" : "cpu.shares"), "10000");
+  }
   if (layout_->mode != CgroupMode::kV1) {
     if (put(layout_->mounts.v2 + path_ + "/cgroup.kill", "1")) return;  // Linux 5.14
   }

@@ -66,7 +66,7 @@ class JobGroup {
   std::optional<int64_t> cpu_ms() const;
 
   std::vector<pid_t> processes() const;
-  void kill() const;  // SIGKILL to every process
+  void kill() const;  // SIGKILL to every process, and CPU time enough to die at once
   bool populated() const;
   // Kills until nobody is left; false when somebody still is at the deadline.
   bool kill_until_empty(const Clock& clock, Instant deadline) const;

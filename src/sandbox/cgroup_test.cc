@@ -123,6 +123,17 @@ TEST_F(CgroupTree, KillAndPopulatedOfV2) {
   EXPECT_FALSE(group.populated());
 }
 
+TEST_F(CgroupTree, TheKilledAreNotHeldBackByTheirQuota) {
+  put("cpu/bcai/job/cpu.cfs_quota_us", "50000");
+  put("cpu/bcai/job/cpu.shares", "1024");
+  CgroupLayout layout = v1();
+  layout.cpu = true;
+  layout.mounts.v1["cpu"] = root_ / "cpu";
+  JobGroup(layout, "/bcai/job").kill();
+  EXPECT_EQ(text("cpu/bcai/job/cpu.cfs_quota_us").substr(0, 2), "-1");
+  EXPECT_EQ(text("cpu/bcai/job/cpu.shares").substr(0, 5), "10000");
+}
+
 TEST_F(CgroupTree, GivesUpAtTheDeadline) {
   put("bcai/job/cgroup.events", "populated 1\n");
   put("bcai/job/cgroup.kill", "");

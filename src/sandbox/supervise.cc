@@ -101,7 +101,7 @@ class Supervisor {
     }
     ending_.failure =
         fmt::format("runc left no usable process number in {}", watched_.pid_file.string());
-    if (!watched_.group.kill_until_empty(clock_, clock_.now() + kKillMax)) note_unkillable();
+    end_everyone();
     return false;
   }
 
