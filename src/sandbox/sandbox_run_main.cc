@@ -248,10 +248,13 @@ json::array self_test(Engine& engine, bool* holds) {
 json::object encode(const Host& host) {
   json::array lacking;
   for (const std::string& sentence : host.lacking) lacking.emplace_back(sentence);
+  json::array advice;
+  for (const std::string& sentence : host.advice) advice.emplace_back(sentence);
   return {{"runtime", host.runtime},
           {"cgroups", host.cgroups},
           {"rootless", host.rootless},
-          {"lacking", std::move(lacking)}};
+          {"lacking", std::move(lacking)},
+          {"advice", std::move(advice)}};
 }
 
 void read_options(const json::object& object, Request* request) {
