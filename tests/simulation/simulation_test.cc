@@ -15,16 +15,9 @@
 namespace bcai::simulation {
 namespace {
 
-// A world takes several times as long under a sanitizer.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr uint64_t kSeeds = 100;
-#else
-constexpr uint64_t kSeeds = 200;
-#endif
-
 struct Options {
   uint64_t first_seed = 1;
-  uint64_t seeds = kSeeds;
+  uint64_t seeds = SIMULATION_SEEDS;
   bool trace = false;
 };
 Options g_options;
