@@ -120,7 +120,8 @@ TEST_F(AgentTest, TheSandboxIsToldWhatTheLeaseSays) {
   sent.spec.filename = "train.py";
   sent.spec.arguments = {"--x"};
   sent.spec.environment = {{"A", "b"}};
-  sent.spec.hardware = {.cpu_millicores = 500, .memory_bytes = 300'000'000, .disk_bytes = 5};
+  sent.spec.hardware = {
+      .cpu_millicores = 500, .memory_bytes = 300'000'000, .disk_bytes = 5'000'000};
   sent.spec.timeout_s = 9;
   sent.spec.cpu_seconds_max = 8;
   sent.spec.processes_max = 7;
@@ -138,7 +139,7 @@ TEST_F(AgentTest, TheSandboxIsToldWhatTheLeaseSays) {
   EXPECT_EQ(task.allowed_imports, std::vector<std::string>{"ctypes"});
   EXPECT_EQ(task.limits.cpu_millicores, 500);
   EXPECT_EQ(task.limits.memory_bytes_max, 300'000'000);
-  EXPECT_EQ(task.limits.disk_bytes_max, 5);
+  EXPECT_EQ(task.limits.disk_bytes_max, 5'000'000);
   EXPECT_EQ(task.limits.wall_ms_max, 9'000);
   EXPECT_EQ(task.limits.cpu_ms_max, 8'000);
   EXPECT_EQ(task.limits.processes_max, 7);
