@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/program/builder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace bcai::vm {
+namespace {
+
+template <typename T>
+std::string bytes_of(const std::vector<T>& values) {
+  static_assert(std::endian::native == std::endian::little);
+  std::string bytes(values.size() * sizeof(T), '\0');
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+void drop_defaults(Opcode opcode, Attributes& attributes) {
+  for (const AttributeSpec& spec : *info_of(opcode).attributes) {
+    const AttributeValue* value = attributes.find(spec.attribute);
+    if (value != nullptr && spec.default_value && same_value(*value, *spec.default_value)) {
+      attributes.erase(spec.attribute);
+    }
+  }
+}
+
+}  // namespace
+
+Builder::Builder() {
+  program_.functions.emplace_back();
+  program_.functions[0].name = "main";
+}
+
+Dim Builder::symbol(Symbol symbol) {
+  program_.symbols.push_back(std::move(symbol));
+  return Dim::symbol(static_cast<uint32_t>(program_.symbols.size() - 1));
+}
+
+uint32_t Builder::file(WeightFile file) {
+  program_.files.push_back(std::move(file));
+  return static_cast<uint32_t>(program_.files.size() - 1);
+}
+
+ValueId Builder::new_value(Type type) {
+  std::vector<Type>& values = program_.functions[0].values;
+  values.push_back(std::move(type));
+  return static_cast<ValueId>(values.size() - 1);
+}
+
+ValueId Builder::argument(std::string name, Type type) {
+  Function& main = program_.functions[0];
+  BCAI_ASSERT(main.body.instructions.empty());
+  const ValueId id = new_value(std::move(type));
+  main.body.arguments.push_back(id);
+  main.argument_names.push_back(std::move(name));
+  return id;
+}
+
+ValueId Builder::param(uint32_t file, std::string name, Type type) {
+  program_.params.push_back({file, std::move(name), type});
+  const ValueId id = add_stated(Opcode::kParam, {}, std::move(type));
+  if (id == kNoValue) return id;
+  program_.functions[0].body.instructions.back().reference =
+      static_cast<uint32_t>(program_.params.size() - 1);
+  return id;
+}
+
+ValueId Builder::constant(Type type, std::string bytes) {
+  program_.constants.push_back({type, std::move(bytes)});
+  const ValueId id = add_stated(Opcode::kConst, {}, std::move(type));
+  if (id == kNoValue) return id;
+  program_.functions[0].body.instructions.back().reference =
+      static_cast<uint32_t>(program_.constants.size() - 1);
+  return id;
+}
+
+ValueId Builder::constant_f32(const std::vector<float>& values) {
+  return constant({DType::kF32, {static_cast<int64_t>(values.size())}}, bytes_of(values));
+}
+ValueId Builder::constant_i64(const std::vector<int64_t>& values) {
+  return constant({DType::kI64, {static_cast<int64_t>(values.size())}}, bytes_of(values));
+}
+
+std::vector<ValueId> Builder::append(Opcode opcode, std::vector<ValueId> operands,
+                                     Attributes attributes, std::vector<Type> stated) {
+  Function& main = program_.functions[0];
+  drop_defaults(opcode, attributes);
+  while (!operands.empty() && operands.back() == kNoValue) operands.pop_back();
+  const std::vector<OperandSpec>& specs = info_of(opcode).instruction_class->operands;
+  std::vector<const Type*> types;
+  for (size_t i = 0; i < operands.size(); ++i) {
+    const bool required = i >= specs.size() || !specs[i].optional;
+    if (operands[i] == kNoValue && required && !problems_.empty()) return {};
+    types.push_back(operands[i] == kNoValue ? nullptr : &main.values[operands[i]]);
+  }
+  Judgement judgement(program_.symbols);
+  const std::vector<Type> results = infer_types({opcode, types, attributes, stated}, judgement);
+  for (const Refusal& refusal : judgement.refusals()) {
+    problems_.push_back(fmt::format("{}{}{}: {} ({})", origin_, origin_.empty() ? "" : ": ",
+                                    info_of(opcode).name, refusal.message, refusal.rule));
+  }
+  if (!judgement.refusals().empty()) return {};
+  Instruction instruction;
+  instruction.opcode = opcode;
+  instruction.operands = std::move(operands);
+  instruction.attributes = std::move(attributes);
+  for (const Type& type : results) instruction.results.push_back(new_value(type));
+  std::vector<ValueId> ids = instruction.results;
+  main.body.instructions.push_back(std::move(instruction));
+  return ids;
+}
+
+ValueId Builder::add(Opcode opcode, std::vector<ValueId> operands, Attributes attributes) {
+  const std::vector<ValueId> ids = append(opcode, std::move(operands), std::move(attributes), {});
+  return ids.empty() ? kNoValue : ids[0];
+}
+
+ValueId Builder::add_stated(Opcode opcode, std::vector<ValueId> operands, Type stated,
+                            Attributes attributes) {
+  const std::vector<ValueId> ids =
+      append(opcode, std::move(operands), std::move(attributes), {std::move(stated)});
+  return ids.empty() ? kNoValue : ids[0];
+}
+
+std::vector<ValueId> Builder::add_all(Opcode opcode, std::vector<ValueId> operands,
+                                      Attributes attributes) {
+  return append(opcode, std::move(operands), std::move(attributes), {});
+}
+
+const Type& Builder::type_of(ValueId value) const {
+  BCAI_ASSERT(value < program_.functions[0].values.size());
+  return program_.functions[0].values[value];
+}
+
+Result<Program> Builder::finish(const std::vector<std::pair<std::string, ValueId>>& results) {
+  if (!problems_.empty()) {
+    return error(ErrorCode::kInvalidArgument, "{}", fmt::join(problems_, "\n"));
+  }
+  Function& main = program_.functions[0];
+  Instruction end;
+  end.opcode = Opcode::kReturn;
+  for (const auto& [name, value] : results) {
+    if (value >= main.values.size()) {
+      return error(ErrorCode::kInvalidArgument, "result '{}' has no value", name);
+    }
+    end.operands.push_back(value);
+    main.result_names.push_back(name);
+    main.result_types.push_back(main.values[value]);
+  }
+  main.body.instructions.push_back(std::move(end));
+  return std::move(program_);
+}
+
+}  // namespace bcai::vm
