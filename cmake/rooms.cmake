@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # bcai_room(PATH [ROOMS room...] [LIBS lib...] [FIXTURES file...])
 # A room is a folder of src/ and one library. Every .cc file in the folder belongs to it, so none is
-# forgotten: *_test.cc make its test program, each *_fuzz.cc a fuzzer, *_main.cc are left to the room.
+# forgotten: *_test.cc make its test program, each *_fuzz.cc a fuzzer, *_main.cc are left to the room,
+# *_simd.cc are compiled once per SIMD level (kernels.cmake).
 function(bcai_room path)
   cmake_parse_arguments(ROOM "" "" "ROOMS;LIBS" ${ARGN})
   string(REPLACE "/" "_" name ${path})
@@ -10,13 +11,17 @@ function(bcai_room path)
   file(GLOB tests CONFIGURE_DEPENDS *_test.cc)
   file(GLOB fuzzers CONFIGURE_DEPENDS *_fuzz.cc)
   file(GLOB mains CONFIGURE_DEPENDS *_main.cc)
-  list(REMOVE_ITEM sources ${tests} ${fuzzers} ${mains})
+  file(GLOB kernels CONFIGURE_DEPENDS *_simd.cc)
+  list(REMOVE_ITEM sources ${tests} ${fuzzers} ${mains} ${kernels})
 
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM ROOM_ROOMS REPLACE "/" "_")
   list(TRANSFORM ROOM_ROOMS PREPEND bcai_)
   target_link_libraries(${target} PUBLIC ${ROOM_ROOMS} ${ROOM_LIBS})
+  if(kernels)
+    bcai_kernel_sources(${target} ${kernels})
+  endif()
 
   if(tests AND BCAI_TESTS)
     add_executable(${name}_test ${tests})
