@@ -7,7 +7,6 @@ Needs mpmath and numpy. Run it with no argument for all, or with the names of fu
 import sys
 
 import mpmath
-
 from minimax import fit, hex_literal, show, to_float
 
 SLACK = 1.0005  # Ranges reach a little over their ends: range reduction rounds.
