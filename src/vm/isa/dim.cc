@@ -124,10 +124,19 @@ uint32_t Dim::symbols_used() const {
 
 Dim Dim::from_terms(int64_t constant, std::vector<Term> terms) {
   if (!canonicalise(terms) || terms.size() > kMonomialsMax) return invalid();
+  size_t factors = 0;
   for (const Term& term : terms) {
     if (term.factors.size() > kDegreeMax) return invalid();
+    factors += term.factors.size();
+    for (const Factor& factor : term.factors) {
+      if (factor.quotient_of == nullptr) continue;
+      if (!factor.quotient_of->valid_) return invalid();
+      factors += factor.quotient_of->factors_;
+    }
   }
+  if (factors > kDimFactorsMax) return invalid();
   Dim dim(constant);
+  dim.factors_ = static_cast<uint16_t>(factors);
   if (!terms.empty()) dim.terms_ = std::make_shared<const std::vector<Term>>(std::move(terms));
   return dim;
 }
@@ -176,6 +185,7 @@ Dim floor_div(const Dim& numerator, int64_t divisor) {
   if (!numerator.valid_ || divisor < 1) return Dim::invalid();
   if (divisor == 1) return numerator;
   const int64_t whole_constant = floor_quotient(numerator.constant_, divisor);
+  const int64_t remainder = numerator.constant_ % divisor;
   if (numerator.terms_ == nullptr) return {whole_constant};
   std::vector<Term> whole;
   std::vector<Term> rest;
@@ -189,7 +199,7 @@ Dim floor_div(const Dim& numerator, int64_t divisor) {
   if (!rest.empty()) {
     Factor quotient;
     quotient.quotient_of = std::make_shared<const Dim>(
-        Dim::from_terms(numerator.constant_ - whole_constant * divisor, std::move(rest)));
+        Dim::from_terms(remainder < 0 ? remainder + divisor : remainder, std::move(rest)));
     quotient.divisor = divisor;
     whole.push_back({1, {std::move(quotient)}});
   }

@@ -28,6 +28,9 @@ struct Symbol {
 inline constexpr size_t kSymbolsMax = 8;
 inline constexpr size_t kDegreeMax = 4;
 inline constexpr size_t kMonomialsMax = 16;
+// Of all products together, those inside quotients too. It bounds nesting, and what it costs to
+// compare or print a dimension, whose quotients may share their insides.
+inline constexpr size_t kDimFactorsMax = 256;
 
 class Dim {
  public:
@@ -69,6 +72,7 @@ class Dim {
 
   int64_t constant_ = 0;
   bool valid_ = true;
+  uint16_t factors_ = 0;                            // at most kDimFactorsMax
   std::shared_ptr<const std::vector<Term>> terms_;  // null when there is none
 };
 

@@ -43,6 +43,23 @@ TEST(DimTest, OverflowIsInvalidAndStaysSo) {
   EXPECT_FALSE((kB * Dim(INT64_MAX)).bind(std::vector<int64_t>{2, 2}).valid());
 }
 
+TEST(DimTest, TheSmallestConstantDivides) {
+  EXPECT_EQ(floor_div(kB * Dim(2) + Dim(INT64_MIN), 3),
+            floor_div(kB * Dim(2) + Dim(1), 3) + Dim(INT64_MIN / 3 - 1));
+}
+
+TEST(DimTest, NestingIsBounded) {
+  Dim dim = kB;
+  for (int i = 0; i < 40; ++i) {
+    const Dim quotient = floor_div(dim + Dim(1), 2);
+    dim = quotient * quotient + quotient + kS;
+  }
+  EXPECT_FALSE(dim.valid());
+  Dim halved = kS;
+  for (int i = 0; i < 200; ++i) halved = floor_div(halved + Dim(1), 2) + Dim(1);
+  EXPECT_TRUE(halved.valid());
+}
+
 TEST(DimTest, BoundsHoldForEveryBinding) {
   const Dim dim = floor_div(kS * Dim(3) - kB, 4) - kB * Dim(2);
   const auto bounds = dim.bounds(kSymbols);
