@@ -58,20 +58,28 @@ ValueId Builder::argument(std::string name, Type type) {
 }
 
 ValueId Builder::param(uint32_t file, std::string name, Type type) {
-  program_.params.push_back({file, std::move(name), type});
-  const ValueId id = add_stated(Opcode::kParam, {}, std::move(type));
+  const ValueId id = add_stated(Opcode::kParam, {}, type);
   if (id == kNoValue) return id;
+  std::vector<Param>& params = program_.params;
+  const auto same = std::find_if(params.begin(), params.end(), [&](const Param& param) {
+    return param.file == file && param.name == name && param.type == type;
+  });
   program_.functions[0].body.instructions.back().reference =
-      static_cast<uint32_t>(program_.params.size() - 1);
+      static_cast<uint32_t>(same - params.begin());
+  if (same == params.end()) params.push_back({file, std::move(name), std::move(type)});
   return id;
 }
 
 ValueId Builder::constant(Type type, std::string bytes) {
-  program_.constants.push_back({type, std::move(bytes)});
-  const ValueId id = add_stated(Opcode::kConst, {}, std::move(type));
+  const ValueId id = add_stated(Opcode::kConst, {}, type);
   if (id == kNoValue) return id;
+  std::vector<Constant>& constants = program_.constants;
+  const auto same = std::find_if(constants.begin(), constants.end(), [&](const Constant& constant) {
+    return constant.bytes == bytes && constant.type == type;
+  });
   program_.functions[0].body.instructions.back().reference =
-      static_cast<uint32_t>(program_.constants.size() - 1);
+      static_cast<uint32_t>(same - constants.begin());
+  if (same == constants.end()) constants.push_back({std::move(type), std::move(bytes)});
   return id;
 }
 

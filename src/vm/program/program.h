@@ -13,8 +13,11 @@
 
 namespace bcai::vm {
 
-// A value of a function: its index in Function::values, numbered in the order of definition
-// (arguments, then each instruction's results, a region's arguments before its instructions).
+// A value of a function: its index in Function::values, numbered in the order of definition:
+// arguments, then instruction by instruction, first what its regions define (a region's arguments,
+// then its instructions), then its results. So an instruction's operands are below all that it
+// defines. A region sees what is defined before it in the regions around it, and no region's values
+// are seen outside.
 using ValueId = uint32_t;
 inline constexpr ValueId kNoValue = UINT32_MAX;  // an optional operand that is absent
 
@@ -78,6 +81,7 @@ struct Program {
   uint16_t minor = kFormatMinor;
   std::vector<Symbol> symbols;
   std::vector<WeightFile> files;
+  // Each once, none unused, in the order in which the functions' instructions first name them.
   std::vector<Param> params;
   std::vector<Constant> constants;
   std::vector<Function> functions;  // the first is the entry, called "main"
@@ -90,9 +94,15 @@ inline constexpr size_t kProgramBytesMax = size_t{16} << 20;
 inline constexpr size_t kNameBytesMax = 255;
 inline constexpr size_t kInstructionsMax = 65'535;
 inline constexpr size_t kFunctionsMax = 256;
-inline constexpr size_t kNestingMax = 8;
+inline constexpr size_t kNestingMax = 8;  // of regions; the function's body is not counted
+// Of the values, instructions, types, params and constants of a whole program, each: a short file
+// must not ask for much memory.
+inline constexpr size_t kProgramEntriesMax = size_t{1} << 18;
 inline constexpr size_t kConstantBytesMax = size_t{64} << 10;
 inline constexpr size_t kConstantsBytesMax = size_t{1} << 20;
+
+// Equal in all but Place, floats in bits.
+bool same_program(const Program& a, const Program& b);
 
 // What one instruction of `function` looks like to the rules. `operands` and `stated` are scratch
 // that must outlive the view. Operand ids must be in range.
