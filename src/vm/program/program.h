@@ -48,6 +48,14 @@ struct Instruction {
   Place place;
 };
 
+inline constexpr size_t region_count(Opcode opcode) {
+  return opcode == Opcode::kCond ? 2 : opcode == Opcode::kRepeat ? 1 : 0;
+}
+
+inline constexpr bool has_reference(Opcode opcode) {
+  return opcode == Opcode::kParam || opcode == Opcode::kConst || opcode == Opcode::kCall;
+}
+
 struct Function {
   std::string name;
   std::vector<std::string> argument_names;  // one for each body argument, unique
@@ -95,8 +103,8 @@ inline constexpr size_t kNameBytesMax = 255;
 inline constexpr size_t kInstructionsMax = 65'535;
 inline constexpr size_t kFunctionsMax = 256;
 inline constexpr size_t kNestingMax = 8;  // of regions; the function's body is not counted
-// Of the values, instructions, types, params and constants of a whole program, each: a short file
-// must not ask for much memory.
+// Of the values (with the results of functions), instructions, types, params and constants of a
+// whole program, each: a short file must not ask for much memory.
 inline constexpr size_t kProgramEntriesMax = size_t{1} << 18;
 inline constexpr size_t kConstantBytesMax = size_t{64} << 10;
 inline constexpr size_t kConstantsBytesMax = size_t{1} << 20;
