@@ -37,7 +37,7 @@ def check(root: pathlib.Path) -> list[str]:
                 if target.startswith(prefix) and here != owner and not name.endswith("_test.cc"):
                     bad.append(f"src/{name}:{number}: {target} belongs to {owner} alone")
             there = room_of(target) if quote == '"' else None
-            if there in (None, here, "base") or name.endswith("_test.cc"):
+            if there in (None, here, "base") or name.endswith(("_test.cc", "_fuzz.cc")):
                 continue
             edges[here].add(there)
             if not any(fnmatch.fnmatchcase(there, allowed) for allowed in rooms[here]):

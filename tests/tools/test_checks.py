@@ -52,6 +52,12 @@ def test_layers(tree: pathlib.Path, name: str, line: str, told: str) -> None:
     assert any(told in finding for finding in layers.check(tree))
 
 
+@pytest.mark.parametrize("name", ["src/net/a_test.cc", "src/net/a_fuzz.cc"])
+def test_layers_let_tests_include_any_room(tree: pathlib.Path, name: str) -> None:
+    put(tree, name, '#include "jobs/b.h"\n')
+    assert layers.check(tree) == []
+
+
 @pytest.mark.parametrize(("name", "text", "told"), [
     ("src/net/a.cc", "int x;\n", "SPDX"),
     ("src/net/a.cc", "// SPDX-License-Identifier: x\n  co_await f();\n", "coroutines"),
