@@ -71,6 +71,10 @@ TEST(JobsApi, WhatIsWrongIsRefusedAndLeavesNothing) {
       {R"x({"code": "print(1)", "id": "job_1"})x", 400, {"/id"}},
       {R"x({"code": "print(1)", "id": 5})x", 400, {"/id"}},
       {R"x({"code": "print(1)", "requirements": ["torch>="]})x", 400, {"/requirements/0"}},
+      {R"x({"code": "print(1)", "files": [{"path": "a", "bytes": 1000000001, "sha256": ")x" +
+           std::string(64, '0') + R"x("}]})x",
+       400,
+       {"/hardware/disk"}},
       {R"x({"code": "print(1)")x", 400, {}},
       {R"x({"code": "print(1)", "code": "print(2)"})x", 400, {}},
       {"[]", 400, {"", "/code"}},
