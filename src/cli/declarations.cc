@@ -60,6 +60,14 @@ void add_data_directory(CLI::App* app, std::string& directory) {
       ->type_name("DIR");
 }
 
+void add_uploads_max(CLI::App* app, int64_t& bytes) {
+  app->add_option_function<std::string>(
+         "--uploads-max", [&bytes](const std::string& text) { bytes = *parse_bytes(text); },
+         "What a key may upload ahead of the jobs that name it; default: 10GB")
+      ->check(check_size)
+      ->type_name("SIZE");
+}
+
 void add_duration(CLI::App* app, const std::string& name, const std::string& meaning,
                   std::function<void(Millis)> set) {
   app->add_option_function<std::string>(
@@ -252,6 +260,7 @@ void Declarations::add_network_commands() {
   up->add_option("--slots", up_.slots, "Jobs at once; default: one for each core")
       ->type_name("N")
       ->check(CLI::Range(1, 64));
+  add_uploads_max(up, up_.uploads_bytes_max);
   up->add_flag("--strangers", up_.strangers, "Takes jobs of every key, not only of your own");
   up->add_flag("!--no-save", up_.save, "Leaves the config file alone");
   up->add_flag("-v,--verbose", up_.verbose, "The log of coordinator and node");
@@ -288,6 +297,7 @@ void Declarations::add_coordinator_commands() {
   key->needs(certificate);
   coordinator->add_option("--python", coordinator_.python, "Interpreter that checks jobs' syntax")
       ->type_name("PATH");
+  add_uploads_max(coordinator, coordinator_.uploads_bytes_max);
   coordinator->add_flag("-v,--verbose", coordinator_.verbose, "Logs more");
 
   CLI::App* create_key =

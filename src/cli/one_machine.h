@@ -21,6 +21,7 @@ struct MachineOptions {
   std::string listen;  // "" is a private unix socket
   std::string python;
   int slots = 0;
+  int64_t uploads_bytes_max = 0;  // 0 is the default
   bool strangers = false;
   bool with_node = true;
 };

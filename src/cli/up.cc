@@ -79,11 +79,13 @@ int execute(const UpOptions& options, Context& context) {
   const std::filesystem::path directory = context.settings.value(SettingKey::kDataDirectory);
   const std::string python = context.settings.value(SettingKey::kPython);
   if (screen.err_is_terminal) screen.note("starting; the sandbox is tested first");
-  Result<std::unique_ptr<OneMachine>> machine = OneMachine::start({.directory = directory,
-                                                                   .listen = options.listen,
-                                                                   .python = python,
-                                                                   .slots = options.slots,
-                                                                   .strangers = options.strangers});
+  Result<std::unique_ptr<OneMachine>> machine =
+      OneMachine::start({.directory = directory,
+                         .listen = options.listen,
+                         .python = python,
+                         .slots = options.slots,
+                         .uploads_bytes_max = options.uploads_bytes_max,
+                         .strangers = options.strangers});
   if (!machine) return report(screen, machine.error());
   const std::string endpoint = dialled((*machine)->endpoint());
   if (options.save) save_connection(context, endpoint, (*machine)->key(), directory / "key");

@@ -100,6 +100,7 @@ void ask_artifacts(Recorder& record, const std::string& owner) {
   put("data", "bytes 5-8/9");
   put(" data", "bytes 4-8/9");
   put("wrong", "");
+  put("part", "bytes 0-3/99999999999");
   record.send(owner, {.method = "HEAD", .target = path});
   record.get(owner, path);
   record.get(owner, path, {{"Range", "bytes=0-3"}});

@@ -96,12 +96,77 @@ TEST(ArtifactsApi, OnlyThoseConcernedRead) {
 }
 
 TEST(ArtifactsApi, LimitsHold) {
-  TestNetwork network({}, 1000);
+  TestNetwork network({}, {.artifact_bytes_max = 1000});
   Caller member = network.member();
-  EXPECT_EQ(member.put(path_of("x"), std::string(1001, 'x')).status, 429);
+  const Answer large = member.put(path_of("x"), std::string(1500, 'x'));
+  EXPECT_EQ(large.status, 413);
+  EXPECT_EQ(large.text("detail"), "an artifact may have 1 kB, this one has 1.5 kB");
   EXPECT_EQ(member.put(path_of("x"), std::string((8 << 20) + 1, 'x')).status, 413);
   EXPECT_EQ(member.put(path_of(""), "").status, 201);
   EXPECT_EQ(member.get(path_of("")).body, "");
+}
+
+TEST(ArtifactsApi, AKeyHoldsOnlySoMuchThatNoJobNames) {
+  TestNetwork network({}, {.key_bytes_max = 10'000});
+  Caller member = network.member();
+  const std::string first(6000, 'a');
+  const std::string second(4000, 'b');
+  const std::string third(1, 'c');
+  EXPECT_EQ(member.put(path_of(first), first).status, 201);
+  EXPECT_EQ(put_part(member, second, 0, 3000).status, 202);
+  network.restart();
+  member = network.with(member.token());
+  EXPECT_EQ(put_part(member, std::string(1001, 'd'), 0, 1).status, 413);
+  EXPECT_EQ(put_part(member, second, 3000, 1000).status, 201);
+  const Answer full = member.put(path_of(third), third);
+  EXPECT_EQ(full.status, 413);
+  EXPECT_EQ(full.text("title"), "Content Too Large");
+  EXPECT_EQ(full.text("code"), "resource_exhausted");
+  EXPECT_EQ(full.text("detail"),
+            "a key may hold 10 kB in uploads that are unfinished or named by no job; yours holds "
+            "10 kB, this one needs 1 B more; submit the jobs that name them, or wait 24 h 0 m");
+  EXPECT_EQ(network.member().put(path_of(third), third).status, 201);
+
+  const json::object job{{"code", "print(1)"},
+                         {"files", json::array{json::object{{"path", "a"},
+                                                            {"sha256", Sha256::of(first).text()},
+                                                            {"bytes", first.size()}}}}};
+  ASSERT_EQ(member.post("/v1/jobs", job).status, 202);
+  EXPECT_EQ(member.put(path_of(first), first).status, 201);
+  EXPECT_EQ(member.put(path_of(third), third).status, 201);
+  FakeNode node(network);
+  const std::string output(10'001, 'o');
+  EXPECT_EQ(node.caller().put(path_of(output), output).status, 201);
+}
+
+TEST(ArtifactsApi, WhatComesToNothingIsRemoved) {
+  TestNetwork network({}, {.part_kept = Millis(1500), .unused_kept = Millis(1500)});
+  Caller member = network.member();
+  const auto put_job = [&] {
+    EXPECT_EQ(member.put(path_of("used"), "used").status, 201);
+    return member.post(
+        "/v1/jobs",
+        json::object{
+            {"code", "print(1)"},
+            {"files", json::array{json::object{
+                          {"path", "a"}, {"sha256", Sha256::of("used").text()}, {"bytes", 4}}}}});
+  };
+  ASSERT_EQ(put_job().status, 202);
+  EXPECT_EQ(member.put(path_of("unused"), "unused").status, 201);
+  EXPECT_EQ(put_part(member, "a part", 0, 3).status, 202);
+  const std::filesystem::path files = network.directory() / "data" / "artifacts";
+  const auto count = [&] {
+    int64_t found = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(files)) {
+      found += entry.is_regular_file() ? 1 : 0;
+    }
+    return found;
+  };
+  EXPECT_TRUE(eventually([&] { return count() == 1; })) << count();
+  EXPECT_EQ(head(member, path_of("used")).status, 200);
+  EXPECT_EQ(head(member, path_of("unused")).status, 404);
+  EXPECT_EQ(head(member, path_of("a part")).header("upload-offset"), "0");
+  EXPECT_EQ(member.put(path_of("unused"), "unused").status, 201);
 }
 
 }  // namespace

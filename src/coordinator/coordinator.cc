@@ -69,8 +69,7 @@ Result<void> Coordinator::Impl::open_files() {
   // Its lock keeps a second coordinator out, so it comes first.
   BCAI_TRY_ASSIGN(database, store::Database::open(directory / "coordinator.db"));
   BCAI_TRY_ASSIGN(logs, LogStore::open(directory / "logs"));
-  BCAI_TRY_ASSIGN(artifacts,
-                  ArtifactStore::open(directory / "artifacts", options.artifact_bytes_max));
+  BCAI_TRY_ASSIGN(artifacts, ArtifactStore::open(directory / "artifacts"));
   return {};
 }
 
@@ -114,6 +113,7 @@ void Coordinator::Impl::make_parts() {
                                                  .clock = clock,
                                                  .random = random,
                                                  .timing = options.timing,
+                                                 .uploads = options.uploads,
                                                  .observer = std::move(observer),
                                                  .version = BCAI_VERSION});
 }
@@ -139,6 +139,7 @@ Result<void> Coordinator::Impl::start() {
   endpoint = server->endpoint();
   listening = server.get();
   dispatch->start();
+  sweep_uploads(*services);
   log_event(LogLevel::kInfo, "coordinator.started",
             {{"endpoint", endpoint}, {"data", options.data_directory.string()}});
   return {};

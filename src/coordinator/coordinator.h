@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "coordinator/api/upload_limits.h"
 #include "coordinator/jobs/jobs.h"
 
 namespace bcai::coordinator {
@@ -20,7 +21,7 @@ struct CoordinatorOptions {
   std::string tls_key_file;
   std::string checker_python = "/usr/bin/python3";
   Timing timing;
-  int64_t artifact_bytes_max = 10'000'000'000;  // of one artifact
+  UploadLimits uploads;
 };
 
 class Coordinator {

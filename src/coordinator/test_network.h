@@ -99,8 +99,8 @@ class Caller {
 
 class TestNetwork {
  public:
-  explicit TestNetwork(Timing timing = {}, int64_t artifact_bytes_max = 10'000'000)
-      : timing_(timing), artifact_bytes_max_(artifact_bytes_max) {
+  explicit TestNetwork(Timing timing = {}, UploadLimits uploads = {})
+      : timing_(timing), uploads_(uploads) {
     std::string pattern =
         (std::filesystem::temp_directory_path() / "bcai_coordinator_XXXXXX").string();
     directory_ = ::mkdtemp(pattern.data());
@@ -118,7 +118,7 @@ class TestNetwork {
     return {.data_directory = directory_ / "data",
             .listen = "unix:" + (directory_ / "socket").string(),
             .timing = timing_,
-            .artifact_bytes_max = artifact_bytes_max_};
+            .uploads = uploads_};
   }
   void start() {
     Result<std::unique_ptr<Coordinator>> started = Coordinator::start(options());
@@ -141,7 +141,7 @@ class TestNetwork {
 
  private:
   Timing timing_;
-  int64_t artifact_bytes_max_;
+  UploadLimits uploads_;
   std::filesystem::path directory_;
   std::unique_ptr<Coordinator> coordinator_;
   std::string owner_key_;

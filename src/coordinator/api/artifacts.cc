@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "coordinator/store/artifacts.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
+#include "base/log.h"
+#include "base/units.h"
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
 #include "coordinator/api/range.h"
@@ -67,12 +71,17 @@ struct Upload {
   Call call;
   Sha256 sha256;
   ContentRange range;
+  int64_t unused_bytes = 0;  // of the key
 };
 using UploadPtr = std::shared_ptr<Upload>;
 
 void note_stored(Services& services, const UploadPtr& upload) {
   services.database.write(
-      [&services, upload](store::Connection& db) {
+      [&services, upload](store::Connection& db) -> Result<void> {
+        // A sweep that had forgotten an earlier copy may have removed this one.
+        if (services.artifacts.size(upload->sha256) != upload->range.total) {
+          return error(ErrorCode::kUnavailable, "the artifact was being removed; upload it again");
+        }
         const store::ArtifactRecord artifact{.sha256 = upload->sha256,
                                              .bytes = upload->range.total,
                                              .created_at = services.clock.wall()};
@@ -88,7 +97,40 @@ void note_stored(Services& services, const UploadPtr& upload) {
       });
 }
 
+net::Response too_large(std::string detail) {
+  json::value problem = encode_problem(Error{ErrorCode::kResourceExhausted, std::move(detail)});
+  problem.as_object()["status"] = 413;
+  problem.as_object()["title"] = "Content Too Large";
+  net::Response response = json_response(413, problem);
+  response.headers = {{"Content-Type", "application/problem+json"}};
+  return response;
+}
+
+// What is too much, in numbers; "" when the limits leave room for the rest of the upload.
+std::string beyond_limits(const Services& services, const Upload& upload) {
+  const UploadLimits& limits = services.uploads;
+  if (upload.range.total > limits.artifact_bytes_max) {
+    return fmt::format("an artifact may have {}, this one has {}",
+                       format_bytes(limits.artifact_bytes_max), format_bytes(upload.range.total));
+  }
+  const Principal& who = upload.call.who;
+  if (who.node) return "";
+  const IdBytes uploader = uploader_of(who);
+  const int64_t held = upload.unused_bytes + services.artifacts.unfinished_bytes(uploader);
+  const int64_t more =
+      upload.range.total - services.artifacts.upload_offset(upload.sha256, uploader);
+  if (more <= limits.key_bytes_max - held) return "";
+  return fmt::format(
+      "a key may hold {} in uploads that are unfinished or named by no job; yours holds {}, this "
+      "one needs {} more; submit the jobs that name them, or wait {}",
+      format_bytes(limits.key_bytes_max), format_bytes(held), format_bytes(more),
+      format_duration(limits.unused_kept));
+}
+
 void store_part(Services& services, const UploadPtr& upload) {
+  if (std::string beyond = beyond_limits(services, *upload); !beyond.empty()) {
+    return upload->call.reply.send(too_large(std::move(beyond)));
+  }
   const Result<ArtifactPut> put = services.artifacts.put({.sha256 = upload->sha256,
                                                           .uploader = uploader_of(upload->call.who),
                                                           .offset = upload->range.offset,
@@ -108,7 +150,50 @@ void store_part(Services& services, const UploadPtr& upload) {
   }
 }
 
+void queue_part(Services& services, const UploadPtr& upload) {
+  const bool taken = services.disk.post([&services, upload] { store_part(services, upload); });
+  if (!taken) {
+    upload->call.reply.send(
+        problem_response(error(ErrorCode::kUnavailable, "too many uploads at once; try again")));
+  }
+}
+
+// In a write of its own: a copy that was brought while the first one was committed stays.
+void remove_files(Services& services, const std::vector<Sha256>& forgotten) {
+  services.database.write(
+      [&services, forgotten](store::Connection& db) -> Result<void> {
+        for (const Sha256& sha256 : forgotten) {
+          const Result<store::ArtifactRecord> again = store::find_artifact(db, sha256);
+          if (!again && again.error().code == ErrorCode::kNotFound) {
+            BCAI_TRY(services.artifacts.remove(sha256));
+          }
+        }
+        return {};
+      },
+      [](const Result<void>& done) {
+        if (!done) log_event(LogLevel::kError, "sweep.failed", {{"error", done.error().message}});
+      });
+}
+
 }  // namespace
+
+void sweep_uploads(Services& services) {
+  (void)services.disk.post(
+      [&services] { services.artifacts.remove_parts(services.uploads.part_kept); });
+  auto forgotten = std::make_shared<std::vector<Sha256>>();
+  services.database.write(
+      [&services, forgotten](store::Connection& db) -> Result<void> {
+        const WallTime before = services.clock.wall() + -services.uploads.unused_kept;
+        BCAI_TRY_ASSIGN(*forgotten, store::forget_unused_artifacts(db, before));
+        return {};
+      },
+      [&services, forgotten](const Result<void>& done) {
+        if (!done) log_event(LogLevel::kError, "sweep.failed", {{"error", done.error().message}});
+        if (done && !forgotten->empty()) remove_files(services, *forgotten);
+      });
+  const Millis kept = std::min(services.uploads.part_kept, services.uploads.unused_kept);
+  services.timer.after(kept / 4, [&services] { sweep_uploads(services); });
+}
 
 void check_artifact(Services& services, Call call) {
   const std::optional<Sha256> sha256 = path_digest(call);
@@ -162,11 +247,13 @@ void put_artifact(Services& services, Call call) {
     if (!range) return upload->call.reply.send(problem_response(range.error()));
     upload->range = *range;
   }
-  const bool taken = services.disk.post([&services, upload] { store_part(services, upload); });
-  if (!taken) {
-    upload->call.reply.send(
-        problem_response(error(ErrorCode::kUnavailable, "too many uploads at once; try again")));
-  }
+  if (upload->call.who.node) return queue_part(services, upload);
+  services.database.read([&services, upload](store::Connection& db) {
+    const Result<int64_t> unused = store::unused_bytes(db, upload->call.who.key);
+    if (!unused) return upload->call.reply.send(problem_response(unused.error()));
+    upload->unused_bytes = *unused;
+    queue_part(services, upload);
+  });
 }
 
 }  // namespace bcai::coordinator

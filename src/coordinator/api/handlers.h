@@ -28,6 +28,9 @@ void get_logs(Services& services, Call call);
 void check_artifact(Services& services, Call call);
 void get_artifact(Services& services, Call call);
 void put_artifact(Services& services, Call call);
+// Removes uploads that nobody goes on with and artifacts that no job names: now, and from time to
+// time.
+void sweep_uploads(Services& services);
 // nodes.cc
 void list_nodes_page(Services& services, Call call);
 void get_node(Services& services, Call call);

@@ -12,6 +12,7 @@
 #include "coordinator/api/gate.h"
 #include "coordinator/api/log_feed.h"
 #include "coordinator/api/timer.h"
+#include "coordinator/api/upload_limits.h"
 #include "coordinator/api/watch.h"
 #include "coordinator/files/artifact_store.h"
 #include "coordinator/files/log_store.h"
@@ -43,6 +44,7 @@ struct Services {
   const Clock& clock;
   Random& random;
   Timing timing;
+  UploadLimits uploads;
   Observer observer;
   std::string version;
 };

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/crypto.h"
 #include "base/id.h"
 #include "base/result.h"
@@ -38,13 +39,11 @@ struct ArtifactPut {
 
 class ArtifactStore {
  public:
-  // Uploads that nobody has touched for a week are removed.
-  static Result<std::unique_ptr<ArtifactStore>> open(const std::filesystem::path& directory,
-                                                     int64_t bytes_max);
+  static Result<std::unique_ptr<ArtifactStore>> open(const std::filesystem::path& directory);
 
   // Adds a part. kStored means that the whole is on disk under its name. kInvalidArgument: the
   // bytes have another digest (the upload is dropped), or the part lies outside of `total`.
-  // kResourceExhausted: larger than bytes_max, or the disk is full.
+  // kResourceExhausted: the disk is full.
   Result<ArtifactPut> put(const ArtifactPart& part);
 
   // Nothing when it is not there.
@@ -52,9 +51,15 @@ class ArtifactStore {
   std::filesystem::path path_of(const Sha256& sha256) const;
   int64_t upload_offset(const Sha256& sha256, const IdBytes& uploader) const;
 
+  // What is kept of all unfinished uploads of one uploader.
+  int64_t unfinished_bytes(const IdBytes& uploader) const;
+  // Removes the unfinished uploads whose last part came so long ago.
+  void remove_parts(Millis untouched);
+  // Removes a whole artifact; that it is not there is no error.
+  Result<void> remove(const Sha256& sha256);
+
  private:
-  ArtifactStore(std::filesystem::path directory, int64_t bytes_max)
-      : directory_(std::move(directory)), bytes_max_(bytes_max) {}
+  explicit ArtifactStore(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
   using UploadKey = std::pair<Sha256, IdBytes>;
   struct Upload {
@@ -68,13 +73,18 @@ class ArtifactStore {
     std::map<UploadKey, Upload> uploads;
   };
 
-  std::filesystem::path part_path(const Sha256& sha256, const IdBytes& uploader) const;
+  Stripe& stripe_of(const Sha256& sha256) { return stripes_[sha256.bytes[0] % stripes_.size()]; }
+  std::filesystem::path part_path(const UploadKey& upload) const;
   Result<Upload> resume(const std::filesystem::path& path) const;
-  Result<void> publish(const std::filesystem::path& part, const Sha256& sha256) const;
+  Result<void> publish(const UploadKey& upload, int64_t bytes);
+  void drop_part(const UploadKey& upload, int64_t bytes);
+  void count_parts();
+  void count(const IdBytes& uploader, int64_t bytes);
 
   std::filesystem::path directory_;
-  int64_t bytes_max_;
   std::array<Stripe, 16> stripes_;
+  mutable std::mutex unfinished_mutex_;  // taken last
+  std::map<IdBytes, int64_t> unfinished_;
 };
 
 }  // namespace bcai::coordinator

@@ -21,7 +21,7 @@ class ArtifactStoreTest : public ::testing::Test {
     reopen();
   }
   void TearDown() override { std::filesystem::remove_all(directory_); }
-  void reopen() { store_ = std::move(*ArtifactStore::open(directory_, 1'000'000)); }
+  void reopen() { store_ = std::move(*ArtifactStore::open(directory_)); }
 
   Result<ArtifactPut> put(std::string_view whole, size_t from, size_t count, uint8_t uploader = 1) {
     return store_->put({.sha256 = Sha256::of(whole),
@@ -90,12 +90,44 @@ TEST_F(ArtifactStoreTest, NobodyCompletesTheUploadOfAnother) {
   EXPECT_EQ(put(text, 8, 3, 1)->state, State::kStored);
 }
 
-TEST_F(ArtifactStoreTest, TheLimitsHold) {
-  EXPECT_EQ(
-      store_->put({.sha256 = {}, .uploader = {}, .offset = 0, .total = 1'000'001, .data = "x"})
-          .error()
-          .code,
-      ErrorCode::kResourceExhausted);
+TEST_F(ArtifactStoreTest, UnfinishedBytesAreCountedForEachUploader) {
+  const std::string text = "hello world";
+  ASSERT_TRUE(put(text, 0, 5, 1));
+  ASSERT_TRUE(put("another", 0, 3, 1));
+  ASSERT_TRUE(put(text, 0, 4, 2));
+  EXPECT_EQ(store_->unfinished_bytes({1}), 8);
+  reopen();
+  EXPECT_EQ(store_->unfinished_bytes({1}), 8);
+  EXPECT_EQ(store_->unfinished_bytes({2}), 4);
+  ASSERT_TRUE(put(text, 5, 6, 1));
+  EXPECT_EQ(store_->unfinished_bytes({1}), 3);
+  const ArtifactPart wrong{
+      .sha256 = Sha256::of("another"), .uploader = {1}, .offset = 3, .total = 4, .data = "x"};
+  EXPECT_FALSE(store_->put(wrong));
+  EXPECT_EQ(store_->unfinished_bytes({1}), 0);
+}
+
+TEST_F(ArtifactStoreTest, PartsThatNobodyTouchesAreRemoved) {
+  const std::string text = "hello world";
+  ASSERT_TRUE(put(text, 0, 5, 1));
+  ASSERT_TRUE(put(text, 0, 4, 2));
+  ASSERT_TRUE(put("whole", 0, 5, 1));
+  for (const auto& entry : std::filesystem::directory_iterator(directory_ / "parts")) {
+    if (entry.file_size() != 5) continue;
+    std::filesystem::last_write_time(entry, entry.last_write_time() - std::chrono::minutes(61));
+  }
+  store_->remove_parts(Millis(3'600'000));
+  EXPECT_EQ(store_->upload_offset(Sha256::of(text), {1}), 0);
+  EXPECT_EQ(store_->unfinished_bytes({1}), 0);
+  EXPECT_EQ(put(text, 5, 6, 1)->state, State::kWrongOffset);
+  EXPECT_EQ(put(text, 4, 7, 2)->state, State::kStored);
+  EXPECT_EQ(store_->size(Sha256::of("whole")), 5);
+  EXPECT_TRUE(store_->remove(Sha256::of("whole")));
+  EXPECT_TRUE(store_->remove(Sha256::of("whole")));
+  EXPECT_EQ(store_->size(Sha256::of("whole")), std::nullopt);
+}
+
+TEST_F(ArtifactStoreTest, APartLiesWithinItsWhole) {
   for (const auto& [offset, total] :
        {std::pair<int64_t, int64_t>{-1, 5}, {6, 5}, {5, 5}, {0, -1}, {INT64_MAX, 5}}) {
     Result<ArtifactPut> put =

@@ -8,15 +8,17 @@ namespace {
 
 Result<void> insert(Connection& db, const ArtifactRecord& artifact, std::string_view uploader) {
   BCAI_TRY(db.prepare("INSERT INTO artifacts (sha256, bytes, created_at) VALUES (?, ?, ?)"
-                      " ON CONFLICT DO NOTHING")
+                      " ON CONFLICT DO UPDATE SET created_at = excluded.created_at")
                .bind_blob(bytes_of(artifact.sha256))
                .bind(artifact.bytes)
                .bind(artifact.created_at.ms)
                .run());
-  BCAI_TRY(db.prepare("INSERT INTO artifact_uploads (sha256, uploader) VALUES (?, ?)"
-                      " ON CONFLICT DO NOTHING")
+  BCAI_TRY(db.prepare("INSERT INTO artifact_uploads (sha256, uploader, unused_bytes)"
+                      " SELECT ?1, ?2, iif(EXISTS (SELECT 1 FROM artifact_uses WHERE sha256 = ?1),"
+                      " NULL, ?3) WHERE true ON CONFLICT DO NOTHING")
                .bind_blob(bytes_of(artifact.sha256))
                .bind_blob(uploader)
+               .bind(artifact.bytes)
                .run());
   return {};
 }
@@ -62,7 +64,42 @@ Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job
                .bind_blob(bytes_of(sha256))
                .bind_blob(bytes_of(job))
                .run());
+  BCAI_TRY(db.prepare("UPDATE artifact_uploads SET unused_bytes = NULL"
+                      " WHERE sha256 = ? AND unused_bytes IS NOT NULL")
+               .bind_blob(bytes_of(sha256))
+               .run());
   return {};
+}
+
+Result<int64_t> unused_bytes(Connection& db, KeyId key) {
+  Statement row = db.prepare(
+      "SELECT coalesce(sum(unused_bytes), 0) FROM artifact_uploads"
+      " WHERE uploader = ? AND unused_bytes IS NOT NULL");
+  BCAI_TRY(row.bind_blob(bytes_of(key)).step());
+  return row.integer(0);
+}
+
+Result<std::vector<Sha256>> forget_unused_artifacts(Connection& db, WallTime brought_before) {
+  std::vector<Sha256> forgotten;
+  {
+    Statement rows = db.prepare(
+        "SELECT DISTINCT sha256 FROM artifact_uploads JOIN artifacts USING (sha256)"
+        " WHERE unused_bytes IS NOT NULL AND created_at < ? LIMIT 1000");
+    rows.bind(brought_before.ms);
+    while (true) {
+      BCAI_TRY_ASSIGN(const bool found, rows.step());
+      if (!found) break;
+      forgotten.push_back(bytes_at<Sha256>(rows, 0));
+    }
+  }
+  for (const Sha256& sha256 : forgotten) {
+    BCAI_TRY(db.prepare("DELETE FROM artifact_uploads WHERE sha256 = ?")
+                 .bind_blob(bytes_of(sha256))
+                 .run());
+    BCAI_TRY(
+        db.prepare("DELETE FROM artifacts WHERE sha256 = ?").bind_blob(bytes_of(sha256)).run());
+  }
+  return forgotten;
 }
 
 }  // namespace bcai::store

@@ -4,6 +4,8 @@
 // comes.
 #pragma once
 
+#include <vector>
+
 #include "base/crypto.h"
 #include "base/id.h"
 #include "coordinator/store/database.h"
@@ -16,7 +18,8 @@ struct ArtifactRecord {
   WallTime created_at;
 };
 
-// Notes a whole artifact and who brought it. The same one again, by others too, is no error.
+// Notes a whole artifact and who brought it. The same one again, by others too, is no error; it is
+// as new as when it was last brought.
 Result<void> insert_artifact(Connection& db, const ArtifactRecord& artifact, KeyId uploader);
 Result<void> insert_artifact(Connection& db, const ArtifactRecord& artifact, NodeId uploader);
 
@@ -28,5 +31,10 @@ Result<bool> may_read(Connection& db, KeyId key, const Sha256& sha256);
 Result<bool> may_read(Connection& db, NodeId node, const Sha256& sha256);
 
 Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job);
+
+// The bytes of what the key brought and no job names.
+Result<int64_t> unused_bytes(Connection& db, KeyId key);
+// Forgets up to 1000 artifacts that were brought before then and that no job names.
+Result<std::vector<Sha256>> forget_unused_artifacts(Connection& db, WallTime brought_before);
 
 }  // namespace bcai::store

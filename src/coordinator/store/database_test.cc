@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "coordinator/store/artifacts.h"
 #include "coordinator/store/keys.h"
 #include "coordinator/store/row.h"
 
@@ -176,13 +177,38 @@ TEST_F(StoreTest, ADatabaseOfANewerProgramIsRefused) {
   {
     auto db = open();
     ASSERT_TRUE(db->write([](Connection& c) {
-      return c.execute("INSERT INTO schema_migrations VALUES (2, 'later', x'00')");
+      return c.execute("INSERT INTO schema_migrations VALUES (99, 'later', x'00')");
     }));
   }
   const auto opened = Database::open(path());
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(opened.error().message.find("newer"), std::string::npos);
+}
+
+TEST_F(StoreTest, UploadsOfAnOlderDatabaseAreCounted) {
+  const KeyId key{.bytes = {7}};
+  const auto bring = [&](Connection& c, std::string_view data) {
+    return insert_artifact(c, {Sha256::of(data), static_cast<int64_t>(data.size()), {}}, key);
+  };
+  {
+    auto db = open();
+    ASSERT_TRUE(db->write([&](Connection& c) -> Result<void> {
+      BCAI_TRY(bring(c, "unused"));
+      BCAI_TRY(bring(c, "used by a job"));
+      BCAI_TRY(insert_artifact_use(c, Sha256::of("used by a job"), JobId{}));
+      return c.execute(
+          "DROP INDEX artifact_uploads_unused;"
+          "ALTER TABLE artifact_uploads DROP COLUMN unused_bytes;"
+          "DELETE FROM schema_migrations WHERE number = 2");
+    }));
+  }
+  int64_t unused = 0;
+  ASSERT_TRUE(open()->read_now([&](Connection& c) -> Result<void> {
+    BCAI_TRY_ASSIGN(unused, unused_bytes(c, key));
+    return {};
+  }));
+  EXPECT_EQ(unused, 6);
 }
 
 TEST_F(StoreTest, AChangedMigrationIsRefused) {

@@ -10,7 +10,8 @@ namespace bcai::store {
 namespace {
 
 // In the order of their numbers. A file that was in a release is never edited.
-constexpr std::string_view kMigrations[] = {"migrations/0001_first.sql"};
+constexpr std::string_view kMigrations[] = {"migrations/0001_first.sql",
+                                            "migrations/0002_unused_uploads.sql"};
 
 constexpr const char* kJournal =
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
