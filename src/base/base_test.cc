@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <map>
 
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -59,6 +60,18 @@ TEST(Id, RefusesOtherText) {
   EXPECT_FALSE(JobId::parse(upper));
   EXPECT_FALSE(JobId::parse("job_zzzzzzzzzzzzzzzzzzzzzzzzzz"));  // more than 128 bits
   EXPECT_TRUE(JobId::parse("job_7zzzzzzzzzzzzzzzzzzzzzzzzz"));
+}
+
+TEST(Base64, IsThatOfRfc4648) {
+  const std::map<std::string, std::string> known = {
+      {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"\xff\xfe", "//4="}};
+  for (const auto& [bytes, text] : known) {
+    EXPECT_EQ(to_base64(bytes), text);
+    EXPECT_EQ(*from_base64(text), bytes);
+  }
+  for (const char* wrong : {"Zg", "Zg=", "Z", "Zm9v\n", "Zm-v", "Zh=="}) {
+    EXPECT_FALSE(from_base64(wrong)) << wrong;
+  }
 }
 
 TEST(Sha256, MatchesPublishedVectors) {

@@ -16,6 +16,9 @@ namespace bcai {
 
 std::string to_hex(std::span<const uint8_t> bytes);
 Result<std::string> from_hex(std::string_view text);  // the bytes, as a string
+// RFC 4648, with padding.
+std::string to_base64(std::string_view bytes);
+Result<std::string> from_base64(std::string_view text);
 
 // A digest; text form is 64 lower-case hexadecimal digits.
 struct Sha256 {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/follow.h"
 
+#include "base/crypto.h"
+
 namespace bcai::cli {
 namespace {
 
@@ -17,12 +19,32 @@ constexpr Millis kBackoffMax{5'000};
 
 LogLine read_log_line(const json::value& value) {
   const std::string stream = text_of(value, "stream");
+  std::optional<std::string> bytes;
+  if (member_of(value, "bytes") != nullptr) {
+    if (Result<std::string> decoded = from_base64(text_of(value, "bytes")); decoded) {
+      bytes = *std::move(decoded);
+    }
+  }
   return {.kind = stream == "stderr"   ? LogKind::kStderr
                   : stream == "system" ? LogKind::kSystem
                                        : LogKind::kStdout,
           .time = text_of(value, "time"),
           .text = text_of(value, "text"),
+          .bytes = std::move(bytes),
           .attempt = text_of(value, "attempt_id")};
+}
+
+json::object log_event(const LogLine& line) {
+  const std::string_view stream = line.kind == LogKind::kStdout   ? "stdout"
+                                  : line.kind == LogKind::kStderr ? "stderr"
+                                                                  : "system";
+  json::object event{{"event", "log"},
+                     {"stream", to_json(stream)},
+                     {"time", line.time},
+                     {"text", line.text},
+                     {"attempt_id", line.attempt}};
+  if (line.bytes) event["bytes"] = to_base64(*line.bytes);
+  return event;
 }
 
 Result<bool> Follower::follow_once(ApiClient& api, const FollowEvents& events, JobView& job,

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -19,6 +20,7 @@ struct LogLine {
   LogKind kind = LogKind::kStdout;
   std::string time;
   std::string text;
+  std::optional<std::string> bytes;  // what was written, where it differs from the text
   std::string attempt;
 };
 
@@ -55,5 +57,7 @@ class Follower {
 
 // A log record of the REST API.
 LogLine read_log_line(const json::value& value);
+// One as `--json` prints it.
+json::object log_event(const LogLine& line);
 
 }  // namespace bcai::cli

@@ -107,6 +107,18 @@ TEST(LiveView, OnATerminalTheLineMakesRoomForOutput) {
   EXPECT_EQ(terminal.out, "half a line and the rest\n");
 }
 
+TEST(LiveView, ATerminalGetsTextAndAFileTheBytes) {
+  for (const bool terminal : {true, false}) {
+    Captured captured;
+    captured.screen.out_is_terminal = terminal;
+    LiveView view(captured.screen, {});
+    view.output(LogKind::kStdout, "caf", "caf\xC3");
+    view.output(LogKind::kStdout, "\u00E9", "\xA9");
+    view.output(LogKind::kStdout, "", "\xFF");
+    EXPECT_EQ(captured.out, terminal ? "caf\u00E9" : "caf\xC3\xA9\xFF");
+  }
+}
+
 TEST(LiveView, WithoutATerminalOnlyWaitingIsTold) {
   Captured file;
   LiveView view(file.screen, {});

@@ -47,12 +47,14 @@ void LiveView::draw() {
   drawn_ = true;
 }
 
-void LiveView::output(LogKind kind, std::string_view text) {
-  if (text.empty()) return;
+void LiveView::output(LogKind kind, std::string_view text,
+                      const std::optional<std::string>& bytes) {
   if (kind == LogKind::kSystem && options_.quiet) return;
-  clear();
   const bool terminal =
       kind == LogKind::kStdout ? screen_.out_is_terminal : screen_.err_is_terminal;
+  if (bytes && !terminal && kind != LogKind::kSystem) text = *bytes;
+  if (text.empty()) return;
+  clear();
   if (kind == LogKind::kStdout) {
     screen_.write_out(text);
   } else if (kind == LogKind::kStderr) {

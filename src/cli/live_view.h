@@ -4,6 +4,7 @@
 // back when the cursor is at the start of a line.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,8 @@ class LiveView {
   LiveView(const Screen& screen, Options options) : screen_(screen), options_(options) {}
   ~LiveView() { clear(); }
 
-  void output(LogKind kind, std::string_view text);
+  // `bytes`: what was written, where the text cannot say it; for a stream that is no terminal.
+  void output(LogKind kind, std::string_view text, const std::optional<std::string>& bytes = {});
   // State changes and new reasons become lines without a terminal, and the status line on one.
   void job(const JobView& job);
   // A dim line of our own, unless quiet.

@@ -7,17 +7,6 @@
 namespace bcai::cli {
 namespace {
 
-json::object log_event(const LogLine& line) {
-  const std::string_view stream = line.kind == LogKind::kStdout   ? "stdout"
-                                  : line.kind == LogKind::kStderr ? "stderr"
-                                                                  : "system";
-  return {{"event", "log"},
-          {"stream", to_json(stream)},
-          {"time", line.time},
-          {"text", line.text},
-          {"attempt_id", line.attempt}};
-}
-
 // What is there now.
 Result<void> print_log(ApiClient& api, const LogsOptions& options, const std::string& id,
                        const std::function<void(const LogLine&)>& print) {
@@ -54,7 +43,7 @@ int execute(const LogsOptions& options, Context& context) {
     if (options.json) {
       screen.out("{}\n", to_text(log_event(line)));
     } else {
-      view.output(line.kind, line.text);
+      view.output(line.kind, line.text, line.bytes);
     }
   };
   if (!options.follow) {

@@ -70,19 +70,10 @@ class Run {
 FollowEvents Run::events() {
   FollowEvents events;
   if (options_.job.json) {
-    events.log = [this](const LogLine& line) {
-      const std::string_view stream = line.kind == LogKind::kStdout   ? "stdout"
-                                      : line.kind == LogKind::kStderr ? "stderr"
-                                                                      : "system";
-      print_json({{"event", "log"},
-                  {"stream", to_json(stream)},
-                  {"time", line.time},
-                  {"text", line.text},
-                  {"attempt_id", line.attempt}});
-    };
+    events.log = [this](const LogLine& line) { print_json(log_event(line)); };
     events.job = [this](const JobView& job) { print_json({{"event", "job"}, {"job", job.raw}}); };
   } else {
-    events.log = [this](const LogLine& line) { view_.output(line.kind, line.text); };
+    events.log = [this](const LogLine& line) { view_.output(line.kind, line.text, line.bytes); };
     events.job = [this](const JobView& job) { view_.job(job); };
   }
   events.note = [this](std::string_view text) { view_.note(text); };

@@ -2,6 +2,7 @@
 // `bcai run` and `bcai logs -f`: submission, following, interruption.
 #include <thread>
 
+#include "base/crypto.h"
 #include "base/file.h"
 #include "cli/fake_coordinator_test.h"
 #include "cli/job_request.h"
@@ -45,6 +46,27 @@ TEST_F(RunTest, OutputIsTheJobsAndNothingElse) {
   EXPECT_EQ(out, "loss 0.5\nno newline");
   EXPECT_EQ(err.find("warning\n"), 0U) << err;
   EXPECT_NE(err.find(std::string(kFakeJobId) + " succeeded after 1.5 s"), std::string::npos) << err;
+}
+
+TEST_F(RunTest, BytesThatAreNoTextComeOutAsTheyWereWritten) {
+  const std::string all("a\0\xFF\x80\n", 5);
+  const StreamScript::Event raw = {
+      .id = "att_1:1",
+      .event = "log",
+      .data = to_text(json::object{{"stream", "stdout"},
+                                   {"time", ""},
+                                   {"text", std::string("a\0\uFFFD\uFFFD\n", 9)},
+                                   {"bytes", to_base64(all)},
+                                   {"attempt_id", "att_1"}})};
+  coordinator.streams = {{.events = {raw, job_event("end", fake_job("succeeded"))}}};
+  EXPECT_EQ(run(code("print(1)")), 0);
+  EXPECT_EQ(out, all);
+  out.clear();
+  RunOptions json = code("print(1)");
+  json.job.json = true;
+  coordinator.streams = {{.events = {raw, job_event("end", fake_job("succeeded"))}}};
+  EXPECT_EQ(run(json), 0);
+  EXPECT_NE(out.find(R"("bytes":"YQD/gAo=")"), std::string::npos) << out;
 }
 
 TEST_F(RunTest, QuietKeepsQuiet) {

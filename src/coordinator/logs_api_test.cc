@@ -136,6 +136,30 @@ TEST_F(LogsApi, TextThatIsNotUtf8IsShownAndSplitCharactersAreJoined) {
   EXPECT_EQ(text, "café \xEF\xBF\xBD\n");
 }
 
+TEST_F(LogsApi, EveryByteThatWasWrittenCanBeHad) {
+  lease_job();
+  std::string all;
+  for (int i = 0; i < 256; ++i) all += static_cast<char>(i);
+  const std::vector<std::string> written = {"plain\n", all, "caf\xC3", "\xA9\n", "\xE2\x82"};
+  for (const std::string& one : written) append(log_record(one));
+  EXPECT_EQ(node_.finish(lease_, FakeNode::finished(offset_)).status, 200);
+  std::vector<json::value> records;
+  for (const StreamEvent& event : follow(network_, owner_.token(), logs(), "")) {
+    if (event.event == "log") records.push_back(event.data);
+  }
+  const Answer page = owner_.get(logs());
+  for (const json::value& one : page.json.at("records").as_array()) records.push_back(one);
+  ASSERT_EQ(records.size(), 2 * written.size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    const json::value* bytes = records[i].as_object().if_contains("bytes");
+    const std::string had = bytes != nullptr
+                                ? *from_base64(to_std(bytes->as_string()))
+                                : std::string(to_std(records[i].at("text").as_string()));
+    EXPECT_EQ(had, written[i % written.size()]);
+    EXPECT_EQ(bytes == nullptr, i % written.size() == 0);
+  }
+}
+
 TEST_F(LogsApi, AStreamFollowsFromTheQueueToTheEnd) {
   id_ = owner_.submit("print(1)");
   auto stream =

@@ -64,6 +64,14 @@ def test_run_on_this_machine(home: Path) -> None:
     done = run_command(home, ["run", "--code", "1 / 0"], **options)
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+    everything = "import sys; sys.stdout.buffer.write(bytes(range(256)))"
+    raw = subprocess.run(
+        [str(find_program()), "run", "--quiet", "--code", everything],
+        env=clean_environment(home, **options),
+        capture_output=True,
+        timeout=120,
+    )
+    assert (raw.returncode, raw.stdout) == (0, bytes(range(256))), raw.stderr
     listed = run_command(home, ["jobs"], **options)
     assert listed.returncode == 0
     assert "succeeded" in listed.stdout and "failed" in listed.stdout

@@ -42,6 +42,29 @@ int character_length(std::string_view text, size_t at) {
   return length;
 }
 
+std::string take_utf8(std::string& pending, std::string_view text) {
+  std::string joined = std::move(pending);
+  pending.clear();
+  joined += text;
+  std::string out;
+  out.reserve(joined.size());
+  for (size_t at = 0; at < joined.size();) {
+    const int length = character_length(joined, at);
+    if (length < 0) {
+      pending = joined.substr(at);
+      return out;
+    }
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      ++at;
+      continue;
+    }
+    out.append(joined, at, static_cast<size_t>(length));
+    at += static_cast<size_t>(length);
+  }
+  return out;
+}
+
 }  // namespace
 
 json::object job_json(store::Connection& db, const JobRecord& job) {
@@ -103,27 +126,13 @@ json::object results_json(const JobRecord& job, AttemptId attempt, const Attempt
   return out;
 }
 
-std::string take_utf8(std::string& pending, std::string_view text) {
-  std::string joined = std::move(pending);
-  pending.clear();
-  joined += text;
-  std::string out;
-  out.reserve(joined.size());
-  for (size_t at = 0; at < joined.size();) {
-    const int length = character_length(joined, at);
-    if (length < 0) {
-      pending = joined.substr(at);
-      return out;
-    }
-    if (length == 0) {
-      out += "\xEF\xBF\xBD";
-      ++at;
-      continue;
-    }
-    out.append(joined, at, static_cast<size_t>(length));
-    at += static_cast<size_t>(length);
-  }
-  return out;
+void add_log_record(json::object& out, const LogRecord& record, std::string& pending) {
+  std::string text = take_utf8(pending, record.text);
+  const bool differs = text != record.text;
+  out["stream"] = to_json(name(record.stream));
+  out["time"] = format_time(record.time);
+  out["text"] = std::move(text);
+  if (differs) out["bytes"] = to_base64(record.text);
 }
 
 }  // namespace bcai::coordinator

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "coordinator/jobs/queries.h"
+#include "protocol/log_record.h"
 
 namespace bcai::coordinator {
 
@@ -14,8 +15,9 @@ json::object event_json(const EventRecord& event);
 
 json::object results_json(const JobRecord& job, AttemptId attempt, const AttemptResult& result);
 
-// Text with U+FFFD for each byte that is not part of UTF-8. What a character lacks at the end of
-// `pending + text` stays in `pending`, to be joined to what comes next.
-std::string take_utf8(std::string& pending, std::string_view text);
+// Adds stream, time and text of a record: U+FFFD stands for each byte that is not part of UTF-8,
+// and the beginning of a character at the end stays in `pending`, to be joined to what comes next.
+// Where the text then differs from what was written, `bytes` has that.
+void add_log_record(json::object& out, const LogRecord& record, std::string& pending);
 
 }  // namespace bcai::coordinator

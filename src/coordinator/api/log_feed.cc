@@ -11,7 +11,7 @@ namespace bcai::coordinator {
 namespace {
 
 constexpr int64_t kPumpBytes = 64 * 1024;
-// JSON can make six bytes of one, so a pump more than this could overflow the stream's buffer.
+// JSON can make eight bytes of one, so a pump more than this could overflow the stream's buffer.
 constexpr size_t kEnoughBuffered = 256 * 1024;
 constexpr Millis kSlowPause{25};
 
@@ -160,13 +160,10 @@ LogFeed::Pumped LogFeed::send_records(Follower& follower) {
   size_t consumed = 0;
   while (const auto record = read_log_record(left, &consumed)) {
     left.remove_prefix(consumed);
-    const std::string text =
-        take_utf8(follower.pending[static_cast<size_t>(record->stream)], record->text);
+    json::object data;
+    add_log_record(data, *record, follower.pending[static_cast<size_t>(record->stream)]);
+    data["attempt_id"] = attempt.text();
     follower.at.offset += static_cast<int64_t>(consumed);
-    const json::object data{{"stream", to_json(name(record->stream))},
-                            {"time", format_time(record->time)},
-                            {"text", text},
-                            {"attempt_id", attempt.text()}};
     if (!follower.stream.send(fmt::format("{}:{}", attempt.text(), follower.at.offset), "log",
                               to_text(data))) {
       return Pumped::kEnded;

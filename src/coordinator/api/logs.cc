@@ -68,11 +68,9 @@ net::Response page_as_json(const Page& page, int64_t offset) {
   size_t consumed = 0;
   while (const auto record = read_log_record(left, &consumed)) {
     left.remove_prefix(consumed);
-    std::string& carry = pending[static_cast<size_t>(record->stream)];
-    records.push_back(json::object{{"offset", offset},
-                                   {"stream", to_json(name(record->stream))},
-                                   {"time", format_time(record->time)},
-                                   {"text", take_utf8(carry, record->text)}});
+    json::object one{{"offset", offset}};
+    add_log_record(one, *record, pending[static_cast<size_t>(record->stream)]);
+    records.push_back(std::move(one));
     offset += static_cast<int64_t>(consumed);
   }
   return json_response(200, json::object{{"attempt_id", attempt_json(page)},
