@@ -244,6 +244,16 @@ TEST_F(CommandTest, NodeStatusReadsTheNodesFile) {
   EXPECT_EQ(run(options), 1);
 }
 
+TEST_F(CommandTest, NodeStatusFindsTheNodeOfUp) {
+  const NodeStatusOptions options{.data_directory = directory.string()};
+  EXPECT_EQ(run(options), 3);
+  EXPECT_NE(err.find("--data-dir DIR"), std::string::npos) << err;
+  std::filesystem::create_directory(directory / "node");
+  write("node/status.json", R"({"node_id": "node_of_up"})");
+  EXPECT_EQ(run(options), 0);
+  EXPECT_NE(out.find("node_of_up"), std::string::npos) << out;
+}
+
 TEST_F(CommandTest, ConfigSetsAndHidesTheKey) {
   EXPECT_EQ(run(ConfigOptions{
                 .verb = ConfigOptions::Verb::kSet, .key = "api_key", .value = "bcai_id_secret"}),

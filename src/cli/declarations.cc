@@ -363,7 +363,10 @@ void Declarations::add_node_commands() {
   CLI::App* status = add(node, "status", "Shows how the node on this machine does",
                          "bcai node status --metrics", [this] { return status_; });
   status->add_option("--config", status_.config, "The node's configuration")->type_name("PATH");
-  add_data_directory(status, status_.data_directory);
+  status
+      ->add_option("--data-dir", status_.data_directory,
+                   "That of `bcai up`, or the node's own [BCAI_DATA_DIR]")
+      ->type_name("DIR");
   status->add_flag("--metrics", status_.metrics, "With its counters");
   add_json(status, status_.json);
 

@@ -22,7 +22,13 @@ Result<std::filesystem::path> status_directory(const NodeStatusOptions& options,
             {.file = options.config, .environment = node::process_environment(), .flags = {}}));
     return loaded.config.data_directory;
   }
-  if (!options.data_directory.empty()) return std::filesystem::path(options.data_directory);
+  if (!options.data_directory.empty()) {
+    // The node's own directory, or that of `bcai up`, whose node lives below.
+    const std::filesystem::path below = std::filesystem::path(options.data_directory) / "node";
+    std::error_code ignored;
+    if (std::filesystem::exists(below / "status.json", ignored)) return below;
+    return std::filesystem::path(options.data_directory);
+  }
   return std::filesystem::path(context.settings.value(SettingKey::kDataDirectory)) / "node";
 }
 
@@ -103,7 +109,10 @@ int execute(const NodeStatusOptions& options, Context& context) {
   const std::filesystem::path path = *directory / "status.json";
   const Result<std::string> text = read_file(path, 16 << 20);
   if (!text) {
-    screen.error(fmt::format("no node runs on {}: {}", directory->string(), text.error().message));
+    screen.error(
+        fmt::format("no node runs on {}: {}; --data-dir DIR names another directory, that of `bcai "
+                    "up --data-dir DIR` or of a node, and --config FILE a node's configuration",
+                    directory->string(), text.error().message));
     return kExitUnreachable;
   }
   const Result<json::value> status = parse_json(*text);

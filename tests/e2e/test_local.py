@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from machine import (
     MARK,
     ROOT,
+    OneMachine,
     assert_nothing_left,
     clean_environment,
     find_program,
@@ -75,3 +77,12 @@ def test_run_on_this_machine(home: Path) -> None:
     listed = run_command(home, ["jobs"], **options)
     assert listed.returncode == 0
     assert "succeeded" in listed.stdout and "failed" in listed.stdout
+
+
+def test_node_status_finds_the_node_of_up(machine: OneMachine) -> None:
+    done = machine.command("node", "status", "--data-dir", str(machine.data))
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^coordinator +connected$", done.stdout, re.MULTILINE), done.stdout
+    elsewhere = machine.command("node", "status")
+    assert elsewhere.returncode == 3
+    assert "--data-dir" in elsewhere.stderr
