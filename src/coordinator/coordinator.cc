@@ -5,10 +5,10 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "coordinator/api/answer.h"
 #include "coordinator/api/routes.h"
 #include "coordinator/metrics.h"
 #include "coordinator/store/keys.h"
-#include "protocol/problem.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -17,10 +17,7 @@ constexpr size_t kDiskThreads = 2;
 constexpr size_t kDiskQueueMax = 256;
 
 std::string problem_text(int status, ErrorCode code, std::string_view detail) {
-  json::value problem = encode_problem(Error{code, std::string(detail)});
-  problem.as_object()["status"] = status;
-  if (status != http_status(code)) problem.as_object()["title"] = "Error";
-  return to_text(problem);
+  return to_text(problem_of_status(status, Error{code, std::string(detail)}));
 }
 
 }  // namespace

@@ -121,6 +121,35 @@ TEST(JobsApi, ABodyThatIsTooLargeIsRefused) {
   EXPECT_EQ(answer.header("content-type"), "application/problem+json");
 }
 
+TEST(JobsApi, TheTitleOfAProblemIsTheReasonPhraseOfItsStatus) {
+  TestNetwork network;
+  Caller owner = network.owner();
+  const std::string artifact = "/v1/artifacts/" + Sha256::of("data").text();
+  EXPECT_EQ(owner.put(artifact, "data").status, 201);
+  struct Row {
+    net::ClientRequest request;
+    int status;
+    std::string title;
+  };
+  const std::vector<Row> rows = {
+      {{.method = "PATCH", .target = "/v1/jobs"}, 405, "Method Not Allowed"},
+      {{.target = "/nowhere"}, 404, "Not Found"},
+      {{.method = "POST", .target = "/v1/jobs", .body = std::string(9'000'000, ' ')},
+       413,
+       "Content Too Large"},
+      {{.target = "/v1/jobs", .headers = {{"X", std::string(100'000, 'x')}}},
+       431,
+       "Request Header Fields Too Large"},
+      {{.target = artifact, .headers = {{"Range", "bytes=9-"}}}, 416, "Range Not Satisfiable"},
+  };
+  for (const Row& row : rows) {
+    const Answer answer = owner.send(row.request);
+    EXPECT_EQ(answer.status, row.status) << answer.body;
+    EXPECT_EQ(answer.number("status"), row.status);
+    EXPECT_EQ(answer.text("title"), row.title);
+  }
+}
+
 TEST(JobsApi, KeysAndRolesAreAsked) {
   TestNetwork network;
   const std::string id = network.owner().submit("print(1)");

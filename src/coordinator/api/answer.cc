@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "net/header.h"
+
 namespace bcai::coordinator {
 namespace {
 
@@ -32,6 +34,17 @@ net::Response json_text_response(int status, std::string body) {
 
 net::Response problem_response(const Error& error, const std::vector<Finding>& findings) {
   return problem_text(http_status(error.code), encode_problem(error, findings));
+}
+
+json::value problem_of_status(int status, const Error& error) {
+  json::value problem = encode_problem(error);
+  problem.as_object()["status"] = status;
+  problem.as_object()["title"] = to_json(net::reason_phrase(status));
+  return problem;
+}
+
+net::Response problem_response(int status, const Error& error) {
+  return problem_text(status, problem_of_status(status, error));
 }
 
 net::Response findings_response(std::string_view what, const std::vector<Finding>& findings) {

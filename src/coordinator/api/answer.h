@@ -18,6 +18,9 @@ namespace bcai::coordinator {
 net::Response json_response(int status, const json::value& body);
 net::Response json_text_response(int status, std::string body);
 net::Response problem_response(const Error& error, const std::vector<Finding>& findings = {});
+// Under another status than that of the error's code, such as 413, with that status's title.
+json::value problem_of_status(int status, const Error& error);
+net::Response problem_response(int status, const Error& error);
 // 400 "the WHAT has 2 errors", with every finding.
 net::Response findings_response(std::string_view what, const std::vector<Finding>& findings);
 

@@ -42,14 +42,9 @@ net::Response range_response(const Sha256& sha256, std::string path, const Range
                              int64_t size) {
   net::Response response;
   if (range.kind == RangeAnswer::Kind::kUnsatisfiable) {
-    json::value problem = encode_problem(
-        error(ErrorCode::kInvalidArgument, "Range: the artifact has {} bytes", size));
-    problem.as_object()["status"] = 416;
-    problem.as_object()["title"] = "Range Not Satisfiable";
-    response.status = 416;
-    response.headers = {{"Content-Type", "application/problem+json"},
-                        {"Content-Range", fmt::format("bytes */{}", size)}};
-    response.body = to_text(problem);
+    response = problem_response(
+        416, error(ErrorCode::kInvalidArgument, "Range: the artifact has {} bytes", size));
+    response.headers.emplace_back("Content-Range", fmt::format("bytes */{}", size));
     return response;
   }
   response.headers = {{"Content-Type", "application/octet-stream"},
@@ -97,15 +92,6 @@ void note_stored(Services& services, const UploadPtr& upload) {
       });
 }
 
-net::Response too_large(std::string detail) {
-  json::value problem = encode_problem(Error{ErrorCode::kResourceExhausted, std::move(detail)});
-  problem.as_object()["status"] = 413;
-  problem.as_object()["title"] = "Content Too Large";
-  net::Response response = json_response(413, problem);
-  response.headers = {{"Content-Type", "application/problem+json"}};
-  return response;
-}
-
 // What is too much, in numbers; "" when the limits leave room for the rest of the upload.
 std::string beyond_limits(const Services& services, const Upload& upload) {
   const UploadLimits& limits = services.uploads;
@@ -129,7 +115,8 @@ std::string beyond_limits(const Services& services, const Upload& upload) {
 
 void store_part(Services& services, const UploadPtr& upload) {
   if (std::string beyond = beyond_limits(services, *upload); !beyond.empty()) {
-    return upload->call.reply.send(too_large(std::move(beyond)));
+    return upload->call.reply.send(
+        problem_response(413, Error{ErrorCode::kResourceExhausted, std::move(beyond)}));
   }
   const Result<ArtifactPut> put = services.artifacts.put({.sha256 = upload->sha256,
                                                           .uploader = uploader_of(upload->call.who),
