@@ -2,9 +2,11 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace bcai {
@@ -86,6 +88,19 @@ Result<void> make_directories(const std::filesystem::path& path, unsigned mode) 
     errno = ENOTDIR;
   }
   return errno_error(errno, "make directory " + path.string());
+}
+
+int64_t open_files_max() {
+  rlimit limit{};
+  BCAI_ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  return static_cast<int64_t>(std::min<rlim_t>(limit.rlim_max, INT64_MAX));
+}
+
+void raise_open_files_limit() {
+  rlimit limit{};
+  BCAI_ASSERT(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = limit.rlim_max;
+  BCAI_ASSERT(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
 }  // namespace bcai

@@ -48,4 +48,9 @@ Result<void> write_all(int fd, std::string_view data);
 // Like mkdir -p. A directory that is made gets `mode`.
 Result<void> make_directories(const std::filesystem::path& path, unsigned mode = 0755);
 
+// How many descriptors this process may open at most: the hard limit.
+int64_t open_files_max();
+// Lets it open so many: the soft limit, 1024 by habit, is raised to the hard one.
+void raise_open_files_limit();
+
 }  // namespace bcai

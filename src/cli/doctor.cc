@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "cli/connect.h"
@@ -16,6 +17,7 @@ namespace bcai::cli {
 namespace {
 
 constexpr int64_t kDiskBytesMin = 2'000'000'000;
+constexpr int64_t kOpenFilesMin = 16'384;
 
 struct Check {
   std::string name;
@@ -94,6 +96,21 @@ void check_disk(std::filesystem::path directory, std::vector<Check>& checks) {
        .remedy = free >= kDiskBytesMin ? "" : fmt::format("free {}", format_bytes(kDiskBytesMin))});
 }
 
+void check_open_files(std::vector<Check>& checks) {
+  const int64_t most = open_files_max();
+  const bool enough = most >= kOpenFilesMin;
+  checks.push_back(
+      {.name = "files",
+       .holds = enough,
+       .needed = false,
+       .detail = fmt::format("a process may open {}{}", most,
+                             enough ? "" : "; a coordinator holds one for each node and client"),
+       .remedy = enough ? ""
+                        : fmt::format("ulimit -Hn {0} as root, or LimitNOFILE={0} in its systemd "
+                                      "unit",
+                                      kOpenFilesMin)});
+}
+
 // Only when one is configured.
 void check_network(Context& context, std::vector<Check>& checks) {
   const std::string& endpoint = context.settings.value(SettingKey::kEndpoint);
@@ -133,6 +150,7 @@ int execute(const DoctorOptions& options, Context& context) {
   check_sandbox(checks);
   check_python(settings.value(SettingKey::kPython), checks);
   check_disk(settings.value(SettingKey::kDataDirectory), checks);
+  check_open_files(checks);
   check_network(context, checks);
   bool whole = true;
   json::array list;

@@ -127,6 +127,7 @@ net::ServerOptions Coordinator::Impl::server_options() {
 }
 
 Result<void> Coordinator::Impl::start() {
+  raise_open_files_limit();  // each node and each client that waits holds a connection
   BCAI_TRY(open_files());
   BCAI_TRY(database->write(
       [this](store::Connection& db) { return grace(db, clock.wall(), options.timing); }));

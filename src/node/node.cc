@@ -87,6 +87,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
     return error(ErrorCode::kInvalidArgument, "data_directory is required");
   }
   BCAI_TRY(make_directories(config.data_directory, 0700));
+  raise_open_files_limit();
   SystemRandom random;
   BCAI_TRY_ASSIGN(SigningKey identity, load_identity(config.data_directory / "identity", random));
 

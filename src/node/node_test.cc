@@ -4,6 +4,7 @@
 #include "node/node.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -25,6 +26,21 @@ class NodeTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(directory); }
   std::filesystem::path directory;
 };
+
+TEST_F(NodeTest, OpensAsManyFilesAsTheSystemAllows) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{256, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &low), 0);
+  NodeConfig config;
+  config.data_directory = directory / "data";
+  config.python = "/nonexistent";
+  EXPECT_FALSE(Node::start(config));
+  rlimit after{};
+  EXPECT_EQ(getrlimit(RLIMIT_NOFILE, &after), 0);
+  EXPECT_EQ(after.rlim_cur, before.rlim_max);
+  EXPECT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
 
 TEST_F(NodeTest, RunsPythonInTheRealSandbox) {
   const sandbox::Host host = sandbox::inspect_host("runc");
