@@ -111,7 +111,8 @@ class ResultState:
 
 
 class ArtifactList(Sequence[ArtifactInfo]):
-    """The files that a job left in ``outputs/``, and the tensors of its outputs as one file."""
+    """The files that a job left in ``outputs/``, by their paths in its working directory
+    (``outputs/model.pt``), and the tensors of its outputs as one file, ``outputs.safetensors``."""
 
     def __init__(self, artifacts: Sequence[ArtifactInfo], retry: Retry) -> None:
         self._artifacts = tuple(artifacts)

@@ -88,7 +88,7 @@ TEST_F(NodeTest, RunsPythonInTheRealSandbox) {
   EXPECT_EQ(coordinator.log_text(lease.attempt), "n is 7\n");
   EXPECT_EQ(to_text(result.outputs.at("square")), "49");
   ASSERT_EQ(result.artifacts.size(), 1U);
-  EXPECT_EQ(result.artifacts[0].name, "twice.txt");
+  EXPECT_EQ(result.artifacts[0].name, "outputs/twice.txt");
   EXPECT_EQ(result.artifacts[0].sha256, Sha256::of("14"));
   EXPECT_GT(result.usage.memory_peak_bytes, 0);
   (*node)->stop();

@@ -32,7 +32,7 @@ struct Timings {
 };
 
 struct ArtifactRef {
-  std::string name;  // path below outputs/, or "outputs.safetensors"
+  std::string name;  // "outputs/…", as in the job's directory, or "outputs.safetensors"
   Sha256 sha256;
   int64_t bytes = 0;
 };

@@ -86,7 +86,7 @@ class Collector {
     BCAI_TRY(take_tensors(work));
     const UniqueFd outputs = open_beneath(work, "outputs", O_RDONLY | O_DIRECTORY);
     if (outputs) {
-      BCAI_TRY(walk(outputs.get(), "", 0));
+      BCAI_TRY(walk(outputs.get(), "outputs/", 0));
     } else if (errno != ENOENT) {
       leave_out("outputs", "it is no directory");
     }

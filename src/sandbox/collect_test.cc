@@ -64,11 +64,12 @@ TEST_F(Collect, CopiesAndHashesRegularFiles) {
   put("a.txt", "hello");
   put("empty", "");
   const Collection found = run();
-  ASSERT_EQ(names(found), (std::set<std::string>{"a.txt", "b/model.bin", "empty"}));
+  ASSERT_EQ(names(found),
+            (std::set<std::string>{"outputs/a.txt", "outputs/b/model.bin", "outputs/empty"}));
   EXPECT_TRUE(found.left_out.empty());
   for (const Artifact& artifact : found.artifacts) {
     const auto copy = read_file(artifact.path);
-    const auto original = read_file(outputs_ / artifact.name);
+    const auto original = read_file(base_ / "work" / artifact.name);
     ASSERT_TRUE(copy && original);
     EXPECT_EQ(*copy, *original);
     EXPECT_EQ(artifact.sha256.text(), Sha256::of(*original).text());
@@ -92,9 +93,9 @@ TEST_F(Collect, LinksLeadNowhere) {
   put("target", "x");
   fs::create_symlink("target", outputs_ / "harmless");
   const Collection found = run();
-  EXPECT_EQ(names(found), std::set<std::string>{"target"});
+  EXPECT_EQ(names(found), std::set<std::string>{"outputs/target"});
   EXPECT_EQ(reasons(found).size(), 5u);
-  EXPECT_EQ(reasons(found)["absolute"], "it is a link");
+  EXPECT_EQ(reasons(found)["outputs/absolute"], "it is a link");
 }
 
 TEST_F(Collect, OutputsItselfIsALink) {
@@ -121,15 +122,15 @@ TEST_F(Collect, SpecialFilesDoNotBlock) {
   const Collection found = run();
   close(fd);
   EXPECT_TRUE(found.artifacts.empty());
-  EXPECT_EQ(reasons(found)["fifo"], "it is no regular file");
-  EXPECT_TRUE(reasons(found).contains("socket"));
+  EXPECT_EQ(reasons(found)["outputs/fifo"], "it is no regular file");
+  EXPECT_TRUE(reasons(found).contains("outputs/socket"));
 }
 
 TEST_F(Collect, HardLinksAreRefused) {
   ASSERT_EQ(::link((base_ / "secret").c_str(), (outputs_ / "hard").c_str()), 0);
   const Collection found = run();
   EXPECT_TRUE(found.artifacts.empty());
-  EXPECT_EQ(reasons(found)["hard"], "it has 2 names (hard links)");
+  EXPECT_EQ(reasons(found)["outputs/hard"], "it has 2 names (hard links)");
 }
 
 TEST_F(Collect, ASparseTebibyteIsNotRead) {
@@ -137,7 +138,7 @@ TEST_F(Collect, ASparseTebibyteIsNotRead) {
   ASSERT_EQ(truncate((outputs_ / "sparse").c_str(), int64_t{1} << 40), 0);
   const Collection found = run();
   EXPECT_TRUE(found.artifacts.empty());
-  EXPECT_NE(reasons(found)["sparse"].find("larger than"), std::string::npos);
+  EXPECT_NE(reasons(found)["outputs/sparse"].find("larger than"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(base_ / "out"));
 }
 
@@ -146,14 +147,14 @@ TEST_F(Collect, ByteCapIsOfAllFilesTogether) {
   put("b", std::string(600, 'b'));
   put("c", std::string(400, 'c'));
   const Collection found = run({.artifact_bytes_max = 1000});
-  EXPECT_EQ(names(found), (std::set<std::string>{"a", "c"}));
-  EXPECT_TRUE(reasons(found).contains("b"));
+  EXPECT_EQ(names(found), (std::set<std::string>{"outputs/a", "outputs/c"}));
+  EXPECT_TRUE(reasons(found).contains("outputs/b"));
 }
 
 TEST_F(Collect, FileCap) {
   for (int i = 0; i < 5; i++) put(fmt::format("f{}", i), "x");
   const Collection found = run({.artifacts_max = 3});
-  EXPECT_EQ(names(found), (std::set<std::string>{"f0", "f1", "f2"}));
+  EXPECT_EQ(names(found), (std::set<std::string>{"outputs/f0", "outputs/f1", "outputs/f2"}));
   EXPECT_EQ(found.left_out.size(), 2u);
 }
 
@@ -163,8 +164,8 @@ TEST_F(Collect, EntriesAndDepthAreBounded) {
   const Collection few = run({.artifacts_max = 1000, .entries_max = 20});
   EXPECT_EQ(few.artifacts.size(), 10u);
   const Collection found = run({.artifacts_max = 1000});
-  EXPECT_EQ(names(found).count("e/1/2/3/4/5/6/7/8/9/deep"), 0u);
-  EXPECT_NE(reasons(found)["e/1/2/3/4/5/6/7/8"].find("deep"), std::string::npos);
+  EXPECT_EQ(names(found).count("outputs/e/1/2/3/4/5/6/7/8/9/deep"), 0u);
+  EXPECT_NE(reasons(found)["outputs/e/1/2/3/4/5/6/7/8"].find("deep"), std::string::npos);
 }
 
 TEST_F(Collect, OddNamesAreLeftOutAndShownEscaped) {
@@ -175,10 +176,10 @@ TEST_F(Collect, OddNamesAreLeftOutAndShownEscaped) {
   put("fine ünïcode", "x");
   put("overlong\xc0\xaf", "x");
   const Collection found = run();
-  EXPECT_EQ(names(found), std::set<std::string>{"fine ünïcode"});
-  EXPECT_TRUE(reasons(found).contains("new\\x0aline"));
-  EXPECT_TRUE(reasons(found).contains("latin\\xe9"));
-  EXPECT_TRUE(reasons(found).contains("\\x1b[31mred"));
+  EXPECT_EQ(names(found), std::set<std::string>{"outputs/fine ünïcode"});
+  EXPECT_TRUE(reasons(found).contains("outputs/new\\x0aline"));
+  EXPECT_TRUE(reasons(found).contains("outputs/latin\\xe9"));
+  EXPECT_TRUE(reasons(found).contains("outputs/\\x1b[31mred"));
   EXPECT_EQ(found.left_out.size(), 5u);
 }
 
@@ -196,6 +197,19 @@ TEST_F(Collect, OutputsJsonAndTensors) {
   const Collection found = run({.artifacts_max = 0});
   EXPECT_EQ(found.outputs_json, "{\"outputs\":{}}");
   EXPECT_EQ(names(found), std::set<std::string>{"outputs.safetensors"});
+}
+
+TEST_F(Collect, AFileNamedAsTheTensorsIsAnotherArtifact) {
+  ASSERT_TRUE(make_directories(base_ / "work/.bcai"));
+  ASSERT_TRUE(write_file(base_ / "work/.bcai/outputs.safetensors", "tensors"));
+  put("outputs.safetensors", "the job's own");
+  const Collection found = run();
+  ASSERT_EQ(names(found),
+            (std::set<std::string>{"outputs.safetensors", "outputs/outputs.safetensors"}));
+  for (const Artifact& artifact : found.artifacts) {
+    const bool tensors = artifact.name == "outputs.safetensors";
+    EXPECT_EQ(*read_file(artifact.path), tensors ? "tensors" : "the job's own");
+  }
 }
 
 TEST_F(Collect, TooMuchJsonIsLeftOut) {

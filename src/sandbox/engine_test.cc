@@ -304,10 +304,10 @@ TEST_F(EngineTest, FilesGoInAndArtifactsComeOut) {
   EXPECT_EQ(ran.report.outcome, Outcome::kFinished) << ran.err;
   EXPECT_EQ(ran.report.exit_code, 0) << ran.err;
   ASSERT_EQ(ran.report.artifacts.size(), 1u);
-  EXPECT_EQ(ran.report.artifacts[0].name, "deep/copy.csv");
+  EXPECT_EQ(ran.report.artifacts[0].name, "outputs/deep/copy.csv");
   EXPECT_EQ(ran.report.artifacts[0].sha256.text(), Sha256::of("1,2,3\n").text());
   ASSERT_EQ(ran.report.left_out.size(), 1u);
-  EXPECT_EQ(ran.report.left_out[0].name, "link");
+  EXPECT_EQ(ran.report.left_out[0].name, "outputs/link");
   const auto outputs = parse_json(ran.report.outputs_json);
   ASSERT_TRUE(outputs) << ran.report.outputs_json;
   EXPECT_EQ(outputs->at("outputs").at("loss").as_double(), 0.25);

@@ -84,10 +84,9 @@ struct Usage {
   int64_t output_bytes_dropped = 0;
 };
 
-// A regular file that the job left below outputs/, or outputs.safetensors. Copied out of the job's
-// reach and hashed on the way.
+// A regular file that the job left. Copied out of the job's reach and hashed on the way.
 struct Artifact {
-  std::string name;
+  std::string name;  // "outputs/…", its path in /work; or "outputs.safetensors", the tensors
   std::filesystem::path path;
   Sha256 sha256;
   int64_t bytes = 0;

@@ -92,7 +92,7 @@ def test_outputs_of_a_failed_job(client: SDK) -> None:
     assert 'File "main.py", line 4, in f\n    return 1 / 0' in failed.error.traceback
     assert "ZeroDivisionError" in failed.logs
     assert failed.result.outputs["step"] == 3
-    assert failed.result.artifacts.read("partial.txt") == b"p"
+    assert failed.result.artifacts.read("outputs/partial.txt") == b"p"
 
 
 def test_artifacts(client: SDK, tmp_path: Path) -> None:
@@ -106,15 +106,35 @@ def test_artifacts(client: SDK, tmp_path: Path) -> None:
         "open('elsewhere', 'w').write('x')\n",
         import_policy="off",
     ).execute()
-    assert sorted(result.artifacts.names) == ["a/b/big.bin", "empty"]
+    assert sorted(result.artifacts.names) == ["outputs/a/b/big.bin", "outputs/empty"]
     paths = result.artifacts.download(tmp_path)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in paths) == [
-        "a/b/big.bin",
-        "empty",
+        "outputs/a/b/big.bin",
+        "outputs/empty",
     ]
-    data = (tmp_path / "a" / "b" / "big.bin").read_bytes()
+    data = (tmp_path / "outputs" / "a" / "b" / "big.bin").read_bytes()
     assert data == bytes(range(256)) * 80_000
-    assert hashlib.sha256(data).hexdigest() == result.artifacts.find("a/b/big.bin").sha256
+    assert hashlib.sha256(data).hexdigest() == result.artifacts.find("outputs/a/b/big.bin").sha256
+
+
+def test_a_file_named_as_the_tensors_are(
+    machine: OneMachine, client: SDK, tmp_path: Path
+) -> None:
+    job = client.create_job(
+        "import numpy as np\n"
+        "w = np.arange(3)\n"
+        "open('outputs/outputs.safetensors', 'w').write('my own')\n"
+    )
+    result = job.execute()
+    assert sorted(result.artifacts.names) == ["outputs.safetensors", "outputs/outputs.safetensors"]
+    assert result.outputs["w"].tolist() == [0, 1, 2]
+    assert result.artifacts.read("outputs/outputs.safetensors") == b"my own"
+    done = machine.command("results", job.id, "-o", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "outputs" / "outputs.safetensors").read_text() == "my own"
+    assert (tmp_path / "outputs.safetensors").read_bytes() == (
+        result.artifacts.read("outputs.safetensors")
+    )
 
 
 def test_input_files_arguments_environment(client: SDK, tmp_path: Path) -> None:

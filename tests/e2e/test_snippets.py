@@ -153,7 +153,7 @@ def test_submit_jobs_logs_results_wait(machine: OneMachine, tmp_path: Path) -> N
     assert json.loads(results.stdout)["outputs"]["loss"] == 0.25
     done = machine.command("results", id, "-o", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "out" / "note.txt").read_text() == "kept"
+    assert (tmp_path / "out" / "outputs" / "note.txt").read_text() == "kept"
 
 
 def test_cancel_from_the_command_line(machine: OneMachine) -> None:

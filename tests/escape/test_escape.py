@@ -217,13 +217,14 @@ def test_outputs_are_collected_from_regular_files_only(host, runs):
         assert hashlib.sha256(content).hexdigest() == item["sha256"]
         assert len(content) == item["bytes"]
         assert not Path(item["path"]).is_symlink()
-    assert found["alone.txt"].read_bytes() == b"alone"
-    assert found["deep/alone.txt"].read_bytes() == b"deep"
+    assert found["outputs/alone.txt"].read_bytes() == b"alone"
+    assert found["outputs/deep/alone.txt"].read_bytes() == b"deep"
     # Two names of one file: whose it is cannot be told, so neither is taken.
     for name in ("link", "etc", "etc/passwd", "environ", "inner", "fifo", "socket", "new\nline",
                  "\x1b[31mred", "good.txt", "hard", "deep/" + "/".join("d" * 20) + "/buried"):
-        assert name not in found
-    assert {"link", "environ", "fifo", "socket", "good.txt", "hard"} <= left_out(run)
+        assert "outputs/" + name not in found
+    named = {"link", "environ", "fifo", "socket", "good.txt", "hard"}
+    assert {"outputs/" + name for name in named} <= left_out(run)
 
 
 def left_out(run):
@@ -324,7 +325,7 @@ def test_training_works_inside(directory):
     assert outputs["falls"] is True and outputs["scripted"] == 64
     assert outputs["squares"] == outputs["spawned"] == [0, 1, 4, 9]
     assert outputs["ran"] == "7\n" and outputs["temporary"] == 1000
-    assert sorted(artifacts(run)) == ["model.pt", "outputs.safetensors"]
+    assert sorted(artifacts(run)) == ["outputs.safetensors", "outputs/model.pt"]
 
 
 def test_the_suite_has_teeth(host, directory, runs):

@@ -59,8 +59,8 @@ def done(network: Network) -> Iterator[tuple[FakeCoordinator, JobResult]]:
             left_out=[{"name": "model", "reason": "a Sequential is not carried"}],
             artifacts=[
                 artifact(fake, "outputs.safetensors", WEIGHTS),
-                artifact(fake, "plots/a.txt", b"plot"),
-                artifact(fake, "empty", b""),
+                artifact(fake, "outputs/plots/a.txt", b"plot"),
+                artifact(fake, "outputs/empty", b""),
             ],
         )
 
@@ -109,34 +109,34 @@ def test_without_numpy(
 def test_artifacts(done: tuple[FakeCoordinator, JobResult], tmp_path: Path) -> None:
     fake, result = done
     fake.range_bytes_max = 3
-    assert result.artifacts.names == ["outputs.safetensors", "plots/a.txt", "empty"]
+    assert result.artifacts.names == ["outputs.safetensors", "outputs/plots/a.txt", "outputs/empty"]
     assert [item.bytes for item in result.artifacts] == [len(WEIGHTS), 4, 0]
-    assert result.artifacts.read("plots/a.txt") == b"plot"
-    with pytest.raises(bcai.NotFound, match="plots/b.txt"):
-        result.artifacts.read("plots/b.txt")
+    assert result.artifacts.read("outputs/plots/a.txt") == b"plot"
+    with pytest.raises(bcai.NotFound, match="outputs/plots/b.txt"):
+        result.artifacts.read("outputs/plots/b.txt")
     paths = result.artifacts.download(tmp_path / "out")
     assert [path.relative_to(tmp_path / "out").as_posix() for path in paths] == (
         result.artifacts.names
     )
     assert paths[0].read_bytes() == WEIGHTS
-    assert (tmp_path / "out" / "plots" / "a.txt").read_bytes() == b"plot"
+    assert (tmp_path / "out" / "outputs" / "plots" / "a.txt").read_bytes() == b"plot"
     assert paths[2].read_bytes() == b""
     assert sorted(path.name for path in (tmp_path / "out").rglob("*") if path.is_file()) == [
         "a.txt",
         "empty",
         "outputs.safetensors",
     ]
-    (only,) = result.artifacts.download(tmp_path / "one", ["plots/a.txt"])
+    (only,) = result.artifacts.download(tmp_path / "one", ["outputs/plots/a.txt"])
     assert only.read_bytes() == b"plot"
 
 
 def test_wrong_bytes_are_not_kept(done: tuple[FakeCoordinator, JobResult], tmp_path: Path) -> None:
     fake, result = done
-    fake.artifacts[result.artifacts.find("plots/a.txt").sha256] = b"plop"
+    fake.artifacts[result.artifacts.find("outputs/plots/a.txt").sha256] = b"plop"
     with pytest.raises(bcai.DataLoss, match="SHA-256"):
         result.artifacts.download(tmp_path)
-    assert not (tmp_path / "plots" / "a.txt").exists()
-    assert list((tmp_path / "plots").iterdir()) == []
+    assert not (tmp_path / "outputs" / "plots" / "a.txt").exists()
+    assert list((tmp_path / "outputs" / "plots").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "a/../../evil", "", "a//b", "a\0b", "."])
