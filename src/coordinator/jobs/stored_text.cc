@@ -41,9 +41,8 @@ JobSpec spec_of(std::string_view text) {
 JobSpec spec_of(std::string_view text, std::string_view code) {
   json::value value = parse_stored(text);
   value.as_object()["code"] = "#";
-  std::vector<Finding> findings;
-  JobSpec spec = decode_job_spec(value, &findings);
-  BCAI_ASSERT(findings.empty());
+  std::vector<Finding> by_later_rules;  // it was admitted by those of its day
+  JobSpec spec = decode_job_spec(value, &by_later_rules);
   spec.code = code;
   return spec;
 }

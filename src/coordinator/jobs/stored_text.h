@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The JSON texts in the columns of jobs, attempts and nodes, and what they hold. They were valid
-// when they were stored: one that is not is a damaged database and asserts.
+// when they were stored: one that is not is a damaged database and asserts. A specification is read
+// whatever has been refused since it was admitted.
 #pragma once
 
 #include <memory>

@@ -38,6 +38,16 @@ TEST_F(SubmitTest, IsStoredWithEveryFieldAndAnEvent) {
   EXPECT_FALSE(*in([&](auto& db) { return store::may_read(db, other, Sha256::of("x")); }));
 }
 
+TEST_F(SubmitTest, AJobIsReadWhateverIsRefusedSinceItWasAdmitted) {
+  Submission s = submission();
+  s.spec.files = {{.path = ".bcai/x", .sha256 = Sha256::of("x"), .bytes = 1}};
+  std::vector<Finding> findings;
+  decode_job_spec(encode(s.spec), &findings);
+  ASSERT_FALSE(findings.empty());
+  ASSERT_TRUE(submit_it(s)->created);
+  EXPECT_EQ(find(s.id)->spec.files, s.spec.files);
+}
+
 TEST_F(SubmitTest, TheSameAgainIsNotCreatedAgain) {
   const Submission s = submission();
   EXPECT_TRUE(submit_it(s)->created);
