@@ -136,7 +136,16 @@ def _draft(
     }
     spec |= {name: items for name, items in lists.items() if items}
     spec |= {name: value for name, value in members.items() if value is not None}
-    return JobDraft(id or make_job_id(), spec, tuple(_local_files(files)))
+    sent = tuple(file for file in _local_files(files) if not _is_code(file, spec))
+    return JobDraft(id or make_job_id(), spec, sent)
+
+
+def _is_code(file: LocalFile, spec: dict[str, Any]) -> bool:
+    """A list or directory of files may hold the program too, which travels by itself."""
+    if file.path != spec.get("filename"):
+        return False
+    with file.open() as data:
+        return bool(data.read() == spec["code"].encode("utf-8"))
 
 
 def _texts(name: str, items: Iterable[str]) -> list[str]:

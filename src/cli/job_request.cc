@@ -250,8 +250,12 @@ Submission submit_job(ApiClient& api, Context& context, const JobOptions& option
   };
   const Result<JobId> id = choose_id(options.id, context.clock.wall(), context.random);
   if (!id) return failed(error(ErrorCode::kInvalidArgument, "--id: {}", id.error().message));
-  const Result<std::vector<Upload>> uploads = find_uploads(options.files);
+  Result<std::vector<Upload>> uploads = find_uploads(options.files);
   if (!uploads) return failed(uploads.error());
+  // `--file .` finds the program too, which travels by itself.
+  std::erase_if(*uploads, [&](const Upload& upload) {
+    return upload.file.path == program.filename && upload.file.sha256 == Sha256::of(program.code);
+  });
   if (const Result<void> sent = upload_all(api, screen, *uploads); !sent) {
     return failed(sent.error());
   }

@@ -153,6 +153,18 @@ TEST_F(RunTest, CodeThatIsNotUtf8NeverLeaves) {
   EXPECT_EQ(run(options), 2);
 }
 
+TEST_F(RunTest, ADirectoryThatHoldsTheProgramSendsItOnce) {
+  coordinator.streams = {{.events = {job_event("end", fake_job("succeeded"))}}};
+  RunOptions options;
+  options.job.file = write("app/train.py", "print(1)\n").string();
+  write("app/helper.py", "A = 1\n");
+  options.job.files = {(directory / "app").string() + ":."};
+  EXPECT_EQ(run(options), 0) << err;
+  const json::value body = coordinator.body_of("POST", "/v1/jobs");
+  ASSERT_EQ(body.at("files").as_array().size(), 1U);
+  EXPECT_EQ(body.at("files").at(0).at("path"), "helper.py");
+}
+
 TEST_F(RunTest, FilesAreUploadedByDigestAndResume) {
   coordinator.streams = {{.events = {job_event("end", fake_job("succeeded"))}}};
   const std::string large((8 << 20) + 1000, 'x');

@@ -79,27 +79,36 @@ void read_hardware(Decoder& in, Hardware& hardware) {
   }
 }
 
-// Two files of one name, or a file where another needs a directory, cannot both be laid out.
-void refuse_clashes(Decoder& in, const std::vector<InputFile>& files) {
-  std::set<std::string_view> paths;
-  for (size_t i = 0; i < files.size(); ++i) {
-    const std::string at = fmt::format("{}/{}/path", in.pointer_to("files"), i);
-    const std::string_view path = files[i].path;
-    if (!paths.insert(path).second) {
-      in.findings()->push_back(
-          {.pointer = at, .message = fmt::format("'{}' is there twice", path)});
-    }
-    if (path == ".bcai" || path.starts_with(".bcai/")) {
-      in.findings()->push_back({.pointer = at, .message = "'.bcai' is the runner's own directory"});
-    }
+bool lies_in(std::string_view path, std::string_view directory) {
+  return path == directory || path.starts_with(fmt::format("{}/", directory));
+}
+
+// Two files of one name, or a file where another needs a directory, cannot both be laid out. The
+// code is a file of the job too.
+void refuse_clashes(Decoder& in, const JobSpec& spec) {
+  const auto add = [&](std::string pointer, std::string message) {
+    in.findings()->push_back({.pointer = std::move(pointer), .message = std::move(message)});
+  };
+  std::vector<std::pair<std::string, std::string_view>> files;  // with the pointer to its path
+  files.emplace_back(in.pointer_to("filename"), spec.filename);
+  for (size_t i = 0; i < spec.files.size(); ++i) {
+    files.emplace_back(fmt::format("{}/{}/path", in.pointer_to("files"), i), spec.files[i].path);
   }
-  for (size_t i = 0; i < files.size(); ++i) {
-    const std::string_view path = files[i].path;
+  std::set<std::string_view> paths;
+  for (const auto& [pointer, path] : files) {
+    if (!paths.insert(path).second) {
+      add(pointer, path == spec.filename ? fmt::format("'{}' is the name of the code", path)
+                                         : fmt::format("'{}' is there twice", path));
+    }
+    if (lies_in(path, ".bcai")) add(pointer, "'.bcai' is the runner's own directory");
+  }
+  if (lies_in(spec.filename, "outputs")) {
+    add(files[0].first, "'outputs' is the directory of what the job leaves");
+  }
+  for (const auto& [pointer, path] : files) {
     for (size_t end = path.find('/'); end != path.npos; end = path.find('/', end + 1)) {
       if (!paths.contains(path.substr(0, end))) continue;
-      in.findings()->push_back(
-          {.pointer = fmt::format("{}/{}/path", in.pointer_to("files"), i),
-           .message = fmt::format("lies below '{}', which is a file", path.substr(0, end))});
+      add(pointer, fmt::format("lies below '{}', which is a file", path.substr(0, end)));
     }
   }
 }
@@ -130,7 +139,6 @@ void read_files(Decoder& in, std::vector<InputFile>& files) {
     }
     files.push_back(std::move(read));
   }
-  refuse_clashes(in, files);
 }
 
 json::array strings(const std::vector<std::string>& texts) {
@@ -169,6 +177,7 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   if (!is_utf8(spec.code)) in.add("code", "is not valid UTF-8");
   if (spec.code.find('\0') != std::string::npos) in.add("code", "contains a NUL character");
   if (!is_relative_path(spec.filename)) in.add("filename", "expected a relative path");
+  refuse_clashes(in, spec);
   for (const auto& [name, text] : spec.environment) {
     if (!is_environment_name(name) || text.find('\0') != std::string::npos) {
       in.add("environment", fmt::format("'{}' is not a valid variable", name.substr(0, 64)));

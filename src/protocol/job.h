@@ -36,7 +36,7 @@ struct InputFile {
 struct JobSpec {
   std::string name;                    // "" takes the file name's stem, or "job"
   std::string code;                    // UTF-8 Python, 1 byte to 1 MiB
-  std::string filename = "main.py";    // shown in tracebacks
+  std::string filename = "main.py";    // where the code lies; shown in tracebacks
   std::vector<std::string> arguments;  // sys.argv[1:]
   std::vector<InputFile> files;
   std::map<std::string, std::string> environment;

@@ -96,6 +96,24 @@ TEST(JobSpec, RefusesFilesThatClash) {
   EXPECT_EQ(with_paths("a", "a"), "/files/1/path: 'a' is there twice");
   EXPECT_EQ(with_paths("a/b", "a"), "/files/0/path: lies below 'a', which is a file");
   EXPECT_EQ(with_paths("a", ".bcai/x"), "/files/1/path: '.bcai' is the runner's own directory");
+  EXPECT_EQ(with_paths("a", "main.py"), "/files/1/path: 'main.py' is the name of the code");
+  EXPECT_EQ(with_paths("a", "main.py/x"), "/files/1/path: lies below 'main.py', which is a file");
+}
+
+TEST(JobSpec, RefusesCodeWhereAnotherFileLies) {
+  const auto named = [](std::string_view filename) {
+    return findings_of(
+        fmt::format(R"({{"code":"x","filename":"{}","files":[{{"path":"data","sha256":
+                                       "{}","bytes":1}}]}})",
+                    filename, std::string(64, '0')));
+  };
+  EXPECT_EQ(named("tools/train.py"), "");
+  EXPECT_EQ(named("data"), "/files/0/path: 'data' is the name of the code");
+  EXPECT_EQ(named("data/train.py"), "/filename: lies below 'data', which is a file");
+  EXPECT_EQ(named(".bcai/train.py"), "/filename: '.bcai' is the runner's own directory");
+  for (const char* name : {"outputs", "outputs/train.py"}) {
+    EXPECT_EQ(named(name), "/filename: 'outputs' is the directory of what the job leaves");
+  }
 }
 
 TEST(States, TerminalIsTerminal) {

@@ -313,6 +313,27 @@ TEST_F(EngineTest, FilesGoInAndArtifactsComeOut) {
   EXPECT_EQ(outputs->at("outputs").at("loss").as_double(), 0.25);
 }
 
+TEST_F(EngineTest, TheCodeIsAFileOfTheJob) {
+  Task t = task(
+      "import os\n"
+      "source = open(__file__).read()\n"
+      "path = os.path.abspath(__file__)\n"
+      "open(__file__, 'w').write('nothing')\n"
+      "os.remove(__file__)\n"
+      "1 / 0\n");
+  t.filename = "tools/train.py";
+  const Ran ran = run(t);
+  EXPECT_EQ(ran.report.exit_code, 1);
+  EXPECT_NE(ran.err.find("File \"tools/train.py\", line 6, in <module>\n    1 / 0\n"),
+            std::string::npos)
+      << ran.err;
+  EXPECT_TRUE(ran.report.artifacts.empty());
+  const auto outputs = parse_json(ran.report.outputs_json);
+  ASSERT_TRUE(outputs) << ran.report.outputs_json;
+  EXPECT_EQ(outputs->at("outputs").at("path").as_string(), "/work/tools/train.py");
+  EXPECT_EQ(outputs->at("outputs").at("source").as_string(), t.code);
+}
+
 TEST_F(EngineTest, MessagesOfProgress) {
   const Ran ran =
       run(task("import bcai\nbcai.progress(0.5, 'half')\nbcai.log_metric('loss', 1.0)"));

@@ -49,9 +49,9 @@ struct InputFile {
 };
 
 struct Task {
-  std::string id;    // [a-z0-9_]{1,64}, unique among those that run
-  std::string code;  // Python, UTF-8
-  std::string filename = "main.py";
+  std::string id;                    // [a-z0-9_]{1,64}, unique among those that run
+  std::string code;                  // Python, UTF-8
+  std::string filename = "main.py";  // of the code in /work; relative, checked by the caller
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;
   std::vector<InputFile> files;

@@ -55,13 +55,27 @@ Result<void> write_new(int directory, const std::string& name, std::string_view 
   return {};
 }
 
+// A new file of the job's.
+Result<UniqueFd> create(int work, const std::string& path, uint32_t uid) {
+  BCAI_TRY(make_parents(work, path, uid));
+  UniqueFd fd = open_below(work, path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+  if (!fd) return errno_error(errno, "create the file " + path);
+  BCAI_TRY(own(fd.get(), uid, path));
+  return fd;
+}
+
+Result<void> put_code(int work, const Task& task, uint32_t uid) {
+  BCAI_TRY_ASSIGN(const UniqueFd to, create(work, task.filename, uid));
+  if (auto put = write_all(to.get(), task.code); !put) {
+    return Error{put.error().code, "the code as " + task.filename + ": " + put.error().message};
+  }
+  return {};
+}
+
 Result<void> put_file(int work, const InputFile& file, uint32_t uid) {
-  BCAI_TRY(make_parents(work, file.path, uid));
   const UniqueFd from(open(file.source.c_str(), O_RDONLY | O_CLOEXEC));
   if (!from) return errno_error(errno, "open " + file.source.string());
-  const UniqueFd to = open_below(work, file.path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-  if (!to) return errno_error(errno, "create the input file " + file.path);
-  BCAI_TRY(own(to.get(), uid, file.path));
+  BCAI_TRY_ASSIGN(const UniqueFd to, create(work, file.path, uid));
   std::vector<char> buffer(size_t{1} << 18);
   for (;;) {
     const ssize_t got = read(from.get(), buffer.data(), buffer.size());
@@ -77,6 +91,7 @@ Result<void> put_file(int work, const InputFile& file, uint32_t uid) {
 Result<void> fill(int in, int work, const Task& task, const std::string& task_json, uint32_t uid) {
   BCAI_TRY(write_new(in, "task.json", task_json, 0444));
   BCAI_TRY(write_new(in, "main.py", task.code, 0444));
+  BCAI_TRY(put_code(work, task, uid));
   for (const InputFile& file : task.files) BCAI_TRY(put_file(work, file, uid));
   return {};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a job finds when it starts: /in with its code and task, /work with its files. As root these
-// are tmpfs that only descriptors hold; rootless they are directories on disk.
+// What a job finds when it starts: /in with its task and its code, as the runner reads them; /work
+// with its files, its code among them, to do with as it likes. As root these are tmpfs that only
+// descriptors hold; rootless they are directories on disk.
 #pragma once
 
 #include <cstdint>

@@ -105,6 +105,8 @@ def test_wrong_hardware(client: SDK, hardware: dict[str, Any], pointer: str) -> 
         {"code": "print(1)\0"},
         {"code": "x = '" + "a" * (1 << 20) + "'"},
         {"filename": "../evil.py"},
+        {"filename": "outputs/train.py"},
+        {"files": [{"path": "main.py", "sha256": "0" * 64, "bytes": 1}]},
         {"files": [{"path": "/etc/passwd", "sha256": "0" * 64, "bytes": 1}]},
         {"kode": "print(1)"},
     ],

@@ -167,6 +167,22 @@ def test_input_files_arguments_environment(client: SDK, tmp_path: Path) -> None:
     }
 
 
+def test_a_job_reads_its_own_source(machine: OneMachine, client: SDK, tmp_path: Path) -> None:
+    code = (
+        "import pathlib, train\n"
+        "here = pathlib.Path(__file__).resolve()\n"
+        "if __name__ == '__main__':\n"
+        "    print(here.read_text(), end='')\n"
+        "    print((here.parent / 'data.txt').read_text(), end='')\n"
+    )
+    (tmp_path / "train.py").write_text(code)
+    (tmp_path / "data.txt").write_text("data\n")
+    done = machine.command("run", "train.py", "--file", ".", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, code + "data\n"), done.stderr
+    result = client.create_job(path=tmp_path / "train.py", files=[tmp_path / "data.txt"]).execute()
+    assert result.artifacts.names == []
+
+
 def test_progress_and_metrics(client: SDK) -> None:
     told: list[Progress] = []
     job = client.create_job(

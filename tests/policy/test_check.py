@@ -283,7 +283,8 @@ WAYS = {
 def run_inside(tmp_path, code):
     (tmp_path / "in").mkdir()
     (tmp_path / "work").mkdir()
-    (tmp_path / "in/main.py").write_text(code + "\nprint('RAN')\n")
+    for path in ("in/main.py", "work/main.py"):
+        (tmp_path / path).write_text(code + "\nprint('RAN')\n")
     (tmp_path / "in/task.json").write_text(json.dumps({
         "filename": "main.py", "arguments": [], "carried_bytes_max": 0,
         "imports": {"restricted": True, "allowed": [], "policy": POLICY}}))

@@ -50,6 +50,7 @@ class Job:
               carried_bytes_max=64_000_000, **popen):
         code = textwrap.dedent(code).encode() if isinstance(code, str) else code
         (self.directory / "in/main.py").write_bytes(code)
+        (self.directory / "work" / filename).write_bytes(code)
         (self.directory / "in/task.json").write_text(json.dumps({
             "filename": filename, "arguments": list(arguments),
             "imports": {"restricted": restricted, "allowed": list(allowed), "policy": POLICY},

@@ -41,7 +41,8 @@ def test_first_job(job):
 def test_main_is_like_a_script(job):
     ran = job.run("""\
         import sys, os
-        assert __name__ == "__main__" and __file__ == "train.py" and __package__ is None
+        assert __name__ == "__main__" and __package__ is None
+        assert __file__ == os.path.join(os.getcwd(), "train.py")
         assert sys.modules["__main__"].__dict__ is globals()
         assert sys.argv == ["train.py", "--rate", "0.1"]
         assert os.getcwd() == sys.path[0]
@@ -146,6 +147,43 @@ def test_source_is_known_to_inspect_and_warnings(job):
     assert 'warnings.warn("careful")' in ran.stderr
 
 
+def test_own_source(job):
+    code = """\
+import inspect, linecache, pathlib
+class Model:
+    pass
+read = open(__file__).read()
+beside = pathlib.Path(__file__).resolve().parent == pathlib.Path.cwd()
+line = linecache.getline(__file__, 2)
+source = inspect.getsource(Model)
+"""
+    ran = job.run(code, filename="train.py")
+    assert ran.outputs == {"read": code, "beside": True, "line": "class Model:\n",
+                           "source": "class Model:\n    pass\n"}
+
+
+@pytest.mark.parametrize("harm", ["os.remove(__file__)", "open(__file__, 'w').write('x = ')",
+                                  "os.remove(__file__); os.symlink('/etc/passwd', __file__)"])
+def test_a_job_may_lose_its_source(job, harm):
+    code = f"""\
+import inspect, multiprocessing, os
+def square(x):
+    return x * x
+class Model:
+    pass
+if __name__ == "__main__":
+    {harm}
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        squares = pool.map(square, range(3))
+    source = inspect.getsource(Model)
+    raise ValueError("after all")
+"""
+    ran = job.run(code, filename="train.py")
+    assert ran.exit_code == 1 and ran.error["line"] == 11
+    assert 'File "train.py", line 11, in <module>\n    raise ValueError("after all")' in ran.stderr
+    assert ran.outputs == {"squares": [0, 1, 4], "source": "class Model:\n    pass\n"}
+
+
 def test_own_excepthook(job):
     ran = job.run("""\
         import sys
@@ -202,11 +240,14 @@ def test_multiprocessing(job):
         import multiprocessing, os, signal
         def square(x):
             return x * x
+        def file_of(_):
+            return __file__
         if __name__ == "__main__":
             with multiprocessing.Pool(2) as pool:
                 squares = pool.map(square, range(5))
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 spawned = pool.map(square, range(5))
+                same_file = pool.map(file_of, [0]) == [__file__]
             child = multiprocessing.Process(target=signal.pause)
             child.start()
             child.terminate()
@@ -215,6 +256,7 @@ def test_multiprocessing(job):
         """)
     assert ran.exit_code == 0, ran.stderr
     assert ran.outputs["squares"] == ran.outputs["spawned"] == [0, 1, 4, 9, 16]
+    assert ran.outputs["same_file"] is True
     assert ran.outputs["code"] == -15
 
 

@@ -90,6 +90,16 @@ def test_code_from_a_file(client: SDK, fake: FakeCoordinator, tmp_path: Path) ->
         assert (job.spec["code"], job.spec["filename"]) == ("print('größer')\n", "train.py")
 
 
+def test_code_among_its_files_is_sent_once(
+    client: SDK, fake: FakeCoordinator, tmp_path: Path
+) -> None:
+    (tmp_path / "train.py").write_text("pass\n")
+    (tmp_path / "helper.py").write_text("A = 1\n")
+    client.create_job(path=tmp_path / "train.py", files=sorted(tmp_path.glob("*.py"))).execute()
+    (job,) = fake.jobs.values()
+    assert [item["path"] for item in job.spec["files"]] == ["helper.py"]
+
+
 def test_code_that_is_not_utf8(client: SDK, tmp_path: Path) -> None:
     script = tmp_path / "latin.py"
     script.write_bytes(b"x = 1\ns = '\xe9'\n")

@@ -48,15 +48,17 @@ void read_id(Services& services, const json::value& body, Pending& pending) {
 // Top-level names that the job's own files make importable: "a/b.py" and "a.py" make "a".
 std::vector<std::string> modules_of(const JobSpec& spec) {
   std::vector<std::string> modules;
-  for (const InputFile& file : spec.files) {
-    const size_t slash = file.path.find('/');
-    const std::string first = file.path.substr(0, slash);
+  const auto add = [&](const std::string& path) {
+    const size_t slash = path.find('/');
+    const std::string first = path.substr(0, slash);
     if (slash != std::string::npos) {
       modules.push_back(first);
     } else if (first.ends_with(".py")) {
       modules.push_back(first.substr(0, first.size() - 3));
     }
-  }
+  };
+  add(spec.filename);
+  for (const InputFile& file : spec.files) add(file.path);
   std::sort(modules.begin(), modules.end());
   modules.erase(std::unique(modules.begin(), modules.end()), modules.end());
   return modules;

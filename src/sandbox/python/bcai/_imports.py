@@ -6,7 +6,7 @@ it). The policy gives clear errors and a chance to ask; it is no border, the san
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 import sys
-from posix import stat
+from posix import O_CLOEXEC, O_RDONLY, close, open, read, stat
 
 from bcai import _control
 
@@ -154,22 +154,35 @@ def _report_bar(bar):
         _control.bar(None, f"{label} {count} {bar.unit}".strip())
 
 
-def patch_linecache(lines, filename):
+def patch_linecache(lines, names):
     def patch(module):
-        module.cache[filename] = (sum(map(len, lines)), None, lines, filename)
+        for name in names:
+            module.cache[name] = (sum(map(len, lines)), None, lines, name)
     return patch
 
 
-def patch_spawn(path):
-    # A spawned process imports the main module again, by path; __file__ names no file of ours.
+def patch_spawn(path, code, kept):
+    # A spawned process imports the main module again, by path: the job's file, unless the job
+    # changed it, for then the two processes would not run the same code.
     def patch(module):
         prepare = module.get_preparation_data
 
         def get_preparation_data(name):
             data = prepare(name)
             if "init_main_from_path" in data:
-                data["init_main_from_path"] = path
+                data["init_main_from_path"] = path if _holds(path, code) else kept
             return data
 
         module.get_preparation_data = get_preparation_data
     return patch
+
+
+def _holds(path, data):
+    try:
+        fd = open(path, O_RDONLY | O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return read(fd, len(data) + 1) == data
+    finally:
+        close(fd)

@@ -104,6 +104,7 @@ class _Job:
         self.filename = task["filename"]
         self.in_directory = in_directory
         self.work_directory = work_directory
+        self.path = work_directory + "/" + self.filename
         self.pid = getpid()
         self.error = "null"
         self.collecting = False
@@ -121,8 +122,9 @@ class _Job:
             policy = _imports.Policy(imports["policy"], imports.get("allowed", ()))
         patches = {
             "tqdm.std": _imports.patch_tqdm,
-            "linecache": _imports.patch_linecache(self.lines(), self.filename),
-            "multiprocessing.spawn": _imports.patch_spawn(self.in_directory + "/main.py"),
+            "linecache": _imports.patch_linecache(self.lines(), (self.filename, self.path)),
+            "multiprocessing.spawn": _imports.patch_spawn(self.path, self.code,
+                                                          self.in_directory + "/main.py"),
         }
         sys.meta_path.insert(0, _imports.Finder(policy, vars(self.main), self.filename,
                                                 self.work_directory + "/", patches))
@@ -134,7 +136,7 @@ class _Job:
         import builtins
         builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
         builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
-        vars(self.main).update(__file__=self.filename, __builtins__=builtins, __cached__=None)
+        vars(self.main).update(__file__=self.path, __builtins__=builtins, __cached__=None)
 
     def lines(self):
         return self.code.decode("utf-8", "replace").splitlines(keepends=True)
