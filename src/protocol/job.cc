@@ -113,6 +113,19 @@ void refuse_clashes(Decoder& in, const JobSpec& spec) {
   }
 }
 
+// Code and files lie on the job's disk before it starts, each in whole pages.
+void refuse_a_full_disk(Decoder& in, const JobSpec& spec) {
+  constexpr int64_t kPageBytes = 4096;
+  const auto pages = [](int64_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; };
+  int64_t taken = pages(static_cast<int64_t>(spec.code.size()));
+  for (const InputFile& file : spec.files) taken += pages(file.bytes);
+  if (taken * kPageBytes <= spec.hardware.disk_bytes) return;
+  in.findings()->push_back(
+      {.pointer = in.pointer_to("hardware") + "/disk",
+       .message = fmt::format("is {} bytes, but the code and the files take {}",
+                              spec.hardware.disk_bytes, taken * kPageBytes)});
+}
+
 void read_files(Decoder& in, std::vector<InputFile>& files) {
   const json::value* list = in.take("files");
   if (list == nullptr) return;
@@ -178,6 +191,7 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   if (spec.code.find('\0') != std::string::npos) in.add("code", "contains a NUL character");
   if (!is_relative_path(spec.filename)) in.add("filename", "expected a relative path");
   refuse_clashes(in, spec);
+  refuse_a_full_disk(in, spec);
   for (const auto& [name, text] : spec.environment) {
     if (!is_environment_name(name) || text.find('\0') != std::string::npos) {
       in.add("environment", fmt::format("'{}' is not a valid variable", name.substr(0, 64)));

@@ -116,6 +116,17 @@ TEST(JobSpec, RefusesCodeWhereAnotherFileLies) {
   }
 }
 
+TEST(JobSpec, RefusesMoreFilesThanTheDiskHolds) {
+  const auto with_bytes = [](int64_t bytes) {
+    return findings_of(fmt::format(R"({{"code":"x","hardware":{{"disk":"1MB"}},"files":[
+        {{"path":"a","sha256":"{0}","bytes":{1}}},{{"path":"b","sha256":"{0}","bytes":1}}]}})",
+                                   std::string(64, '0'), bytes));
+  };
+  EXPECT_EQ(with_bytes(991'232), "");
+  EXPECT_EQ(with_bytes(991'233),
+            "/hardware/disk: is 1000000 bytes, but the code and the files take 1003520");
+}
+
 TEST(States, TerminalIsTerminal) {
   for (int from = 0; from < 10; ++from) {
     for (int to = 0; to < 10; ++to) {
