@@ -187,6 +187,7 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
   report.usage = usage_of(ending, task.limits);
   report.start_ms = (ending.alive - asked).count();
   report.run_ms = (ending.gone - ending.alive).count();
+  report.overtime_ms = ending.overtime.count();
   if (job_group.populated()) {
     if (slot) slot->quarantine();
     log_event(LogLevel::kError, "sandbox.unkillable", {{"task", task.id}});

@@ -178,6 +178,7 @@ TEST_F(EngineTest, TimedOutWhileIgnoringSignals) {
   const Ran ran = run(t);
   EXPECT_EQ(ran.report.outcome, Outcome::kTimedOut);
   EXPECT_GE(ran.report.usage.wall_ms, 300);
+  EXPECT_LT(ran.report.overtime_ms, ran.report.run_ms);
   EXPECT_EQ(job_processes(), 0);
 }
 

@@ -104,6 +104,7 @@ struct Report {
   Usage usage;
   int64_t start_ms = 0;      // run() called → the runner's first sign of life
   int64_t run_ms = 0;        // → every process gone
+  int64_t overtime_ms = 0;   // of run_ms: after the moment at which it had to be killed
   int64_t collect_ms = 0;    // → collected and destroyed
   std::string outputs_json;  // the runner's outputs.json, as the job left it: untrusted, ≤ 16 MiB
   std::vector<Artifact> artifacts;

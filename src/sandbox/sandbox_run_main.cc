@@ -152,6 +152,7 @@ json::object encode(const Report& report) {
                                           {"output_bytes_dropped", usage.output_bytes_dropped}}},
                    {"start_ms", report.start_ms},
                    {"run_ms", report.run_ms},
+                   {"overtime_ms", report.overtime_ms},
                    {"collect_ms", report.collect_ms},
                    {"artifacts", std::move(artifacts)},
                    {"left_out", std::move(left_out)}};

@@ -41,6 +41,7 @@ class Supervisor {
       finish();
     }
     ending_.gone = clock_.now();
+    if (kill_at_ < ending_.gone) ending_.overtime = ending_.gone - kill_at_;
     if (ending_.alive.ms == 0) ending_.alive = ending_.gone;
     return std::move(ending_);
   }
@@ -118,7 +119,7 @@ class Supervisor {
                                 pollfd{watched_.control ? watched_.control.get() : -1, POLLIN, 0},
                                 pollfd{killed_ ? -1 : cancellation_.event_fd(), POLLIN, 0}};
       poll(fds.data(), fds.size(), wait_ms(next_deadline()));
-      if (fds[4].revents != 0) end(EndedBy::kCancel, Millis(0));
+      if (fds[4].revents != 0) end(EndedBy::kCancel, clock_.now());
       if (fds[3].revents != 0) read_control();
       if (fds[1].revents != 0) read_output(watched_.out, Stream::kStdout);
       if (fds[2].revents != 0) read_output(watched_.err, Stream::kStderr);
@@ -141,11 +142,11 @@ class Supervisor {
   void act_on_time() {
     const Instant now = clock_.now();
     if (killed_) return;
-    if (cancellation_.cancelled()) return end(EndedBy::kCancel, Millis(0));
+    if (cancellation_.cancelled()) return end(EndedBy::kCancel, now);
     if (now >= kill_at_) return kill();
     if (now >= wall_deadline_) {
+      end(EndedBy::kWall, wall_deadline_ + limits_.grace);
       wall_deadline_ = kNever;
-      end(EndedBy::kWall, limits_.grace);
     }
     if (now >= next_cpu_look_) look_at_cpu(now);
   }
@@ -154,16 +155,17 @@ class Supervisor {
   void look_at_cpu(Instant now) {
     const int64_t used = watched_.group.cpu_ms().value_or(0);
     const int64_t left = limits_.cpu_ms_max - used;
-    if (left <= 0) return end(EndedBy::kCpu, Millis(0));
+    if (left <= 0) return end(EndedBy::kCpu, now);
     const int64_t pause = left * 1000 / std::max<int64_t>(limits_.cpu_millicores, 1);
     next_cpu_look_ = now + Millis(std::clamp<int64_t>(pause, 5, 1000));
   }
 
-  void end(EndedBy by, Millis grace) {
+  // With time until `kill_at` to end by itself.
+  void end(EndedBy by, Instant kill_at) {
     if (ending_.ended_by == EndedBy::kNone || by == EndedBy::kCancel) ending_.ended_by = by;
-    if (grace.count() <= 0) return kill();
+    kill_at_ = std::min(kill_at_, kill_at);
+    if (clock_.now() >= kill_at_) return kill();
     send_signal(first_.pidfd.get(), SIGTERM);
-    kill_at_ = std::min(kill_at_, clock_.now() + grace);
   }
 
   // The first process takes its whole pid namespace with it, forking or not.
@@ -236,7 +238,7 @@ class Supervisor {
       callbacks_.on_output(stream, {buffer_.data(), static_cast<size_t>(keep)});
     }
     if (ending_.output_bytes >= limits_.output_bytes_kill && !killed_) {
-      end(EndedBy::kOutput, Millis(0));
+      end(EndedBy::kOutput, clock_.now());
     }
     return true;
   }

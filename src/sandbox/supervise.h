@@ -24,8 +24,9 @@ struct Ending {
   std::string failure;  // of runc or of this machine; "" when all went well
   ExitStatus status;
   EndedBy ended_by = EndedBy::kNone;
-  Instant alive;  // the runner's first sign of life, or the start when there was none
-  Instant gone;   // every process gone
+  Instant alive;       // the runner's first sign of life, or the start when there was none
+  Instant gone;        // every process gone
+  Millis overtime{0};  // until then, from the moment at which it had to be killed
   Counters counters;
   int64_t output_bytes = 0;
   int64_t output_bytes_dropped = 0;
