@@ -136,6 +136,36 @@ def test_state_dict(job):
         "weight", "bias", "running_mean", "running_var", "num_batches_tracked")}
 
 
+def test_one_tensor_of_a_dict_that_cannot_be_carried(job):
+    ran = job.run("""\
+        import torch
+        weights = {"a": torch.ones(2), "b": torch.eye(2).to_sparse(), "c" * 300: torch.ones(1),
+                   "d": torch.zeros(2)}
+        """)
+    assert set(ran.tensors()) == {"weights.a", "weights.d"}
+    assert "sparse" in ran.left_out["weights.b"] and len(ran.left_out) == 2
+    assert ran.left_out["weights." + "c" * 300] == "has a name of more than 256 bytes"
+
+
+def test_two_outputs_of_one_name(job):
+    ran = job.run("""\
+        import bcai, torch
+        bcai.output("state.w", torch.zeros(3))
+        state = {"w": torch.ones(2), "v": torch.ones(1)}
+        bcai.output("state.v", 5)
+        """)
+    assert ran.outputs == {"state.v": 5}
+    assert ran.tensors()["state.w"].tolist() == [0, 0, 0]
+    assert [tensor["name"] for tensor in ran.report["tensors"]] == ["state.w"]
+    assert ran.left_out == {name: "is the name of another output" for name in
+                            ("state.w", "state.v")}
+
+
+def test_what_is_left_out_is_counted_to_the_end(job):
+    ran = job.run("for number in range(300):\n    globals()[f'bad{number}'] = float('nan')\n")
+    assert len(ran.left_out) == 257 and ran.left_out["…"] == "44 more were left out"
+
+
 def test_tensors_up_to_the_limit(job):
     ran = job.run("""\
         import bcai, torch
@@ -154,9 +184,11 @@ def test_output_wins(job):
         accuracy = 0.1
         bcai.output("accuracy", 0.9)
         bcai.output(tags=["a"], lost=object())
+        bcai.output("two\\nlines", 1)
         """)
     assert ran.outputs == {"accuracy": 0.9, "tags": ["a"]}
     assert "type object" in ran.left_out["lost"]
+    assert ran.left_out["two\nlines"] == "has a name that cannot be printed"
 
 
 @pytest.mark.parametrize("call, message", [

@@ -32,7 +32,7 @@ from bcai._values import NotCarried, to_json
 _JSON_BYTES_MAX = 8 << 20   # of all plain values together
 _LEFT_OUT_MAX = 256
 _TENSORS_MAX = 4096
-_NAME_MAX = 256
+_NAME_BYTES_MAX = 256
 
 _SPACE_BYTES = 128 << 10    # kept on the disk for outputs.json: an error with its traceback fits
 
@@ -55,35 +55,39 @@ class Collection:
         self.values = {}        # name -> JSON text
         self.entries = []
         self.left_out = {}      # name -> reason
+        self._unnamed = 0       # left out beyond what is listed
+        self._names = set()     # of values and entries
         self._json_bytes_left = _JSON_BYTES_MAX
         self._tensor_bytes_max = tensor_bytes_max
         self._tensor_bytes_left = tensor_bytes_max
 
     def take(self, given, variables):
         for name, value in list(given.items()):
-            self._guarded(name, value, asked=True)
+            self._guarded(name, self._add, value)
         for name, value in list(variables.items()):
-            if type(name) is str and not name.startswith("_") and name not in given:
-                self._guarded(name, value, asked=False)
+            if (type(name) is str and not name.startswith("_") and name not in given
+                    and len(name) <= _NAME_BYTES_MAX and name.isprintable()):
+                self._guarded(name, self._add_variable, value)
 
     def leave_out(self, name, reason):
-        if len(self.left_out) < _LEFT_OUT_MAX:
+        if len(self.left_out) < _LEFT_OUT_MAX or name in self.left_out:
             self.left_out[name] = reason
+        else:
+            self._unnamed += 1
 
-    def _guarded(self, name, value, asked):
+    def _guarded(self, name, add, value):
         try:
-            if len(name) > _NAME_MAX or not name.isprintable():
-                return
-            if asked or _is_carried_kind(value):
-                self._add(name, value)
-            else:
-                keep = _how_to_keep(value)
-                if keep:
-                    self.leave_out(name, "is " + keep)
+            add(name, value)
         except NotCarried as reason:
             self.leave_out(name, reason.args[0])
         except BaseException as error:  # the value's own methods may raise anything
             self.leave_out(name, f"could not be read: {type(error).__name__}")
+
+    def _add_variable(self, name, value):
+        if _is_carried_kind(value):
+            self._add(name, value)
+        elif keep := _how_to_keep(value):
+            self.leave_out(name, "is " + keep)
 
     def _add(self, name, value):
         if _tensors.is_tensor(value) or _tensors.is_array(value):
@@ -92,13 +96,14 @@ class Collection:
                 return
         elif _is_dict_of_tensors(value):
             for key, tensor in list(dict.items(value)):
-                self._add_tensor(f"{name}.{key}", tensor)
+                self._guarded(f"{name}.{key}", self._add_tensor, tensor)
             return
         if not _is_carried_kind(value):
             keep = _how_to_keep(value) or (f"of type {_tensors.type_name(value)}, which is not "
                                            "carried; save it to a file in outputs/")
             raise NotCarried("is " + keep)
         text = to_json(value, self._json_bytes_left)
+        self._take_name(name)
         self._json_bytes_left -= len(text) + len(name) + 16
         self.values[name] = text
 
@@ -112,8 +117,18 @@ class Collection:
                                  f"in all, {_size(self._tensor_bytes_left)} were left; "
                                  "save it to a file in outputs/")
             return
+        self._take_name(name)
         self._tensor_bytes_left -= entry.bytes
         self.entries.append(entry)
+
+    def _take_name(self, name):
+        if len(name.encode("utf-8", "replace")) > _NAME_BYTES_MAX:
+            raise NotCarried(f"has a name of more than {_NAME_BYTES_MAX} bytes")
+        if not name.isprintable():
+            raise NotCarried("has a name that cannot be printed")
+        if name in self._names:
+            raise NotCarried("is the name of another output")
+        self._names.add(name)
 
     def json(self, error):
         outputs = ",".join(f"{quote(name)}:{text}" for name, text in self.values.items())
@@ -121,9 +136,14 @@ class Collection:
             f'{{"name":{quote(entry.name)},"dtype":"{entry.dtype}",'
             f'"shape":[{",".join(map(str, entry.shape))}]}}' for entry in self.entries)
         left_out = ",".join(f'{{"name":{quote(name)},"reason":{quote(reason)}}}'
-                            for name, reason in self.left_out.items())
+                            for name, reason in self._named_left_out())
         return (f'{{"outputs":{{{outputs}}},"tensors":[{tensors}],"left_out":[{left_out}],'
                 f'"error":{error}}}\n').encode("ascii")
+
+    def _named_left_out(self):
+        yield from self.left_out.items()
+        if self._unnamed:
+            yield "…", f"{self._unnamed} more were left out"
 
 
 def _is_carried_kind(value):
