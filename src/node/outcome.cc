@@ -56,7 +56,7 @@ void read_values(const json::value& values, AttemptResult* result) {
 void read_tensors(const json::value& tensors, AttemptResult* result) {
   if (!tensors.is_array()) return;
   for (const json::value& element : tensors.get_array()) {
-    if (!element.is_object() || result->tensors.size() >= kListMax) continue;
+    if (!element.is_object()) continue;
     TensorRef tensor;
     tensor.name = text_member(element.get_object(), "name", kNameBytesMax);
     tensor.dtype = text_member(element.get_object(), "dtype", 16);
@@ -69,7 +69,13 @@ void read_tensors(const json::value& tensors, AttemptResult* result) {
         if (whole) tensor.shape.push_back(extent.get_int64());
       }
     }
-    if (whole) result->tensors.push_back(std::move(tensor));
+    if (!whole) continue;
+    if (result->tensors.size() < kListMax) {
+      result->tensors.push_back(std::move(tensor));
+    } else {
+      leave_out(result, tensor.name,
+                fmt::format("more than {} tensors; it is in outputs.safetensors", kListMax));
+    }
   }
 }
 

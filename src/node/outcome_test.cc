@@ -50,6 +50,21 @@ TEST(Outcome, OutputsOfAFinishedJob) {
   EXPECT_EQ(result.log_bytes, 77);
 }
 
+TEST(Outcome, TensorsBeyondTheListAreNamed) {
+  json::array tensors;
+  for (int i = 0; i < 1002; ++i) {
+    tensors.push_back(
+        json::object{{"name", fmt::format("w{}", i)}, {"dtype", "F32"}, {"shape", json::array{2}}});
+  }
+  sandbox::Report report = report_of(sandbox::Outcome::kFinished);
+  report.outputs_json = to_text(json::object{{"tensors", std::move(tensors)}});
+  const AttemptResult result = sent(make_result({}, report, {}));
+  EXPECT_EQ(result.tensors.size(), 1000U);
+  ASSERT_EQ(result.left_out.size(), 2U);
+  EXPECT_EQ(result.left_out[1].name, "w1001");
+  EXPECT_EQ(result.left_out[1].reason, "more than 1000 tensors; it is in outputs.safetensors");
+}
+
 TEST(Outcome, TheJobsOwnErrorIsTheDetailButNotTheOutcome) {
   sandbox::Report report = report_of(sandbox::Outcome::kFinished, 1);
   report.detail = "exit code 1";
