@@ -32,8 +32,8 @@ struct Timing {
 
 // --- users ---
 
-// What `submit` will not take though it decodes: requirements that are not understood, files that
-// do not fit the job's disk. A finding for each, to be shown before anything is stored.
+// What `submit` will not take though it decodes: requirements that are not understood. A finding
+// for each, to be shown before anything is stored.
 void check_spec(const JobSpec& spec, std::vector<Finding>* findings);
 
 struct Submission {

@@ -44,22 +44,10 @@ Result<Submitted> compare_with_stored(store::Connection& db, const Submission& s
   return Submitted{.created = false};
 }
 
-// What does not fit fails on every node before the job begins, and the job would end as lost.
-void check_room(const JobSpec& spec, std::vector<Finding>* findings) {
-  int64_t bytes = 0;  // at most 1000 files of 10^14: no overflow
-  for (const InputFile& file : spec.files) bytes += file.bytes;
-  if (bytes <= spec.hardware.disk_bytes) return;
-  findings->push_back({.pointer = "/hardware/disk",
-                       .message = fmt::format("expected room for the job's files, {} bytes; found "
-                                              "{} bytes",
-                                              bytes, spec.hardware.disk_bytes)});
-}
-
 }  // namespace
 
 void check_spec(const JobSpec& spec, std::vector<Finding>* findings) {
   check_requirements(spec.requirements, findings);
-  check_room(spec, findings);
 }
 
 Result<Submitted> submit(store::Connection& db, WallTime now, const Submission& submission) {

@@ -84,21 +84,6 @@ TEST_F(SubmitTest, RequirementsThatAreNotUnderstoodAreRefused) {
   EXPECT_EQ(find(s.id).error().code, ErrorCode::kNotFound);
 }
 
-TEST_F(SubmitTest, FilesThatDoNotFitTheDiskAreRefused) {
-  Submission s = submission();
-  s.spec.hardware.disk_bytes = 3'000'000;
-  s.spec.files = {{.path = "a", .sha256 = Sha256::of("a"), .bytes = 2'000'000},
-                  {.path = "b", .sha256 = Sha256::of("b"), .bytes = 1'000'001}};
-  const auto refused = submit_it(s);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(
-      refused.error().message,
-      "/hardware/disk: expected room for the job's files, 3000001 bytes; found 3000000 bytes");
-  s.spec.files[1].bytes = 1'000'000;
-  EXPECT_TRUE(submit_it(s));
-}
-
 TEST_F(SubmitTest, AQueuedJobIsCancelledAtOnceAndStaysSo) {
   const Submission s = submission();
   ASSERT_TRUE(submit_it(s));
