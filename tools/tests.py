@@ -137,7 +137,8 @@ def run(stages: list[str], build: Callable[..., None],
         else:
             build("release", ["bcai", "sandbox_run"])
             paths = {
-                "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api"],
+                "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
+                           "tests/vm"],
                 "escape": ["tests/escape"],
                 "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py"],
                 "crash": ["tests/e2e/test_crash.py"],

@@ -50,6 +50,7 @@ int execute(const CreateProjectOptions& options, Context& context);
 int execute(const ConfigOptions& options, Context& context);
 int execute(const DoctorOptions& options, Context& context);
 int execute(const CompletionOptions& options, Context& context);
+int execute(const VmOptions& options, Context& context);
 int execute(const VersionOptions& options, Context& context);
 
 }  // namespace bcai::cli

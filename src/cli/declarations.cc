@@ -382,6 +382,7 @@ void Declarations::add_machine_commands() {
       "bcai create-project my-app && cd my-app && bcai run train.py", [this] { return project_; });
   project->add_option("NAME", project_.name, "The new directory")->required();
   add_config_commands();
+  add_vm_commands();
 
   CLI::App* doctor = add(app_.get(), "doctor", "Says what this machine lacks, and what mends it",
                          "bcai doctor", [this] { return doctor_; });
@@ -429,6 +430,59 @@ void Declarations::add_config_commands() {
   CLI::App* unset = verb("unset", "Removes a setting from the config file",
                          "bcai config unset endpoint", ConfigOptions::Verb::kUnset);
   unset->add_option("KEY", config_.key, "The setting")->required();
+}
+
+void Declarations::add_vm_commands() {
+  CLI::App* vm =
+      add(app_.get(), "vm", "Native programs: verified, priced, the same bits everywhere",
+          "bcai vm quote model.bcvm", [this] { return vm_; });
+  vm->require_subcommand(1);
+  const auto verb = [&](const char* name, const char* meaning, const char* example,
+                        VmOptions::Verb value) {
+    return add(vm, name, meaning, example, [this, value] {
+      vm_.verb = value;
+      return vm_;
+    });
+  };
+  const auto add_program = [this](CLI::App* app) {
+    app->add_option("PROGRAM", vm_.program, "In text or binary form; - is standard input")
+        ->required();
+  };
+  const auto add_output = [this](CLI::App* app, const char* meaning, const char* type) {
+    app->add_option("-o,--output", vm_.output, meaning)->type_name(type);
+  };
+  CLI::App* as = verb("as", "Verifies a program and writes its binary form",
+                      "bcai vm as model.bcasm -o model.bcvm", VmOptions::Verb::kAssemble);
+  add_program(as);
+  add_output(as, "The file, or -; PROGRAM with .bcvm otherwise", "FILE");
+  CLI::App* dis = verb("dis", "Prints a program's canonical text", "bcai vm dis model.bcvm",
+                       VmOptions::Verb::kDisassemble);
+  add_program(dis);
+  add_output(dis, "A file instead of standard output", "FILE");
+  CLI::App* verify = verb("verify", "Checks every rule and prints every finding",
+                          "bcai vm verify model.bcvm", VmOptions::Verb::kVerify);
+  add_program(verify);
+  add_json(verify, vm_.json);
+  CLI::App* quote = verb("quote", "What a run costs, before it runs",
+                         "bcai vm quote model.bcvm --symbol B=8", VmOptions::Verb::kQuote);
+  add_program(quote);
+  quote
+      ->add_option("--symbol", vm_.bindings, "A symbol's value; its largest otherwise (repeatable)")
+      ->type_name("NAME=N")
+      ->allow_extra_args(false);
+  add_json(quote, vm_.json);
+  CLI::App* run =
+      verb("run", "Runs a program on the reference backend",
+           "bcai vm run model.bcvm --input x=x.npy --output-dir out", VmOptions::Verb::kRun);
+  add_program(run);
+  run->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
+      ->type_name("NAME=FILE")
+      ->allow_extra_args(false);
+  run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");
+  add_json(run, vm_.json);
+  CLI::App* isa = verb("isa", "Lists the instructions", "bcai vm isa", VmOptions::Verb::kIsa);
+  add_json(isa, vm_.json);
+  isa->add_flag("--markdown", vm_.markdown, "The reference page");
 }
 
 }  // namespace bcai::cli

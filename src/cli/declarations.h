@@ -42,6 +42,7 @@ class Declarations {
   void add_node_commands();
   void add_machine_commands();
   void add_config_commands();
+  void add_vm_commands();
 
   std::unique_ptr<CLI::App> app_;
   std::map<const CLI::App*, std::function<Command()>> made_;
@@ -65,6 +66,7 @@ class Declarations {
   ConfigOptions config_;
   DoctorOptions doctor_;
   CompletionOptions completion_;
+  VmOptions vm_;
   VersionOptions version_;
 };
 

@@ -169,14 +169,25 @@ struct DoctorOptions {
 struct CompletionOptions {
   std::string shell;
 };
+struct VmOptions {
+  enum class Verb : unsigned char { kAssemble, kDisassemble, kVerify, kQuote, kRun, kIsa };
+  Verb verb = Verb::kIsa;
+  std::string program;
+  std::string output;
+  std::vector<std::string> bindings;  // SYMBOL=NUMBER
+  std::vector<std::string> inputs;    // NAME=FILE.npy
+  bool json = false;
+  bool markdown = false;
+};
 struct VersionOptions {
   bool json = false;
 };
 
-using Command = std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions,
-                             ResultsOptions, CancelOptions, WaitOptions, NodesOptions, KeysOptions,
-                             UpOptions, LocalOptions, CoordinatorOptions, CreateKeyOptions,
-                             NodeDeployOptions, NodeStatusOptions, CreateProjectOptions,
-                             ConfigOptions, DoctorOptions, CompletionOptions, VersionOptions>;
+using Command =
+    std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions, ResultsOptions,
+                 CancelOptions, WaitOptions, NodesOptions, KeysOptions, UpOptions, LocalOptions,
+                 CoordinatorOptions, CreateKeyOptions, NodeDeployOptions, NodeStatusOptions,
+                 CreateProjectOptions, ConfigOptions, DoctorOptions, CompletionOptions, VmOptions,
+                 VersionOptions>;
 
 }  // namespace bcai::cli

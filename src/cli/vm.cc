@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// `bcai vm`: native programs, from file to result.
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/units.h"
+#include "cli/context.h"
+#include "cli/table.h"
+#include "cli/vm_program.h"
+#include "vm/backend/reference/interpreter.h"
+#include "vm/binary/binary.h"
+#include "vm/isa/reference.h"
+#include "vm/text/text.h"
+#include "vm/verify/cost.h"
+
+namespace bcai::cli {
+namespace {
+
+Result<void> write_form(const std::string& path, std::string_view form, const Screen& screen) {
+  if (!path.empty() && path != "-") return write_file(path, form);
+  screen.write_out(form);
+  return {};
+}
+
+Result<void> assemble(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram program, read_verified_program(options.program));
+  const std::string binary = vm::encode(program.program());
+  std::string path = options.output;
+  if (path.empty() && options.program != "-") {
+    path = std::filesystem::path(options.program).replace_extension(".bcvm").string();
+  }
+  if ((path.empty() || path == "-") && screen.out_is_terminal) {
+    return error(ErrorCode::kInvalidArgument, "the binary form is not for a terminal: use -o FILE");
+  }
+  BCAI_TRY(write_form(path, binary, screen));
+  screen.note(fmt::format("{}: {} bytes, program {}", path.empty() ? "-" : path, binary.size(),
+                          vm::program_identity(program.program()).text()));
+  return {};
+}
+
+Result<void> disassemble(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::Program program, read_program(options.program));
+  return write_form(options.output, vm::print_text(program), screen);
+}
+
+size_t count_instructions(const vm::Region& region) {
+  size_t count = region.instructions.size();
+  for (const vm::Instruction& instruction : region.instructions) {
+    for (const vm::Region& inner : instruction.regions) count += count_instructions(inner);
+  }
+  return count;
+}
+
+Result<void> verify(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
+  const vm::Program& program = verified.program();
+  size_t instructions = 0;
+  for (const vm::Function& function : program.functions) {
+    instructions += count_instructions(function.body);
+  }
+  const std::string identity = vm::program_identity(program).text();
+  if (options.json) {
+    screen.out("{}\n", to_text(json::object{{"program", identity},
+                                            {"verified", true},
+                                            {"instructions", instructions},
+                                            {"functions", program.functions.size()}}));
+  } else {
+    screen.out("verified: {} instructions in {} functions, program {}\n", instructions,
+               program.functions.size(), identity);
+  }
+  return {};
+}
+
+Result<void> quote(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
+  BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
+  BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
+  vm::Binding used = binding;
+  used.merge(vm::largest_binding(verified.program()));
+  const std::optional<vm::Cost> cost = vm::cost_of(bound);
+  BCAI_ASSERT(cost);
+  if (options.json) {
+    json::object symbols;
+    for (const auto& [name, value] : used) symbols[name] = value;
+    screen.out("{}\n",
+               to_text(json::object{{"program", vm::program_identity(verified.program()).text()},
+                                    {"symbols", std::move(symbols)},
+                                    {"flops", cost->flops},
+                                    {"bytes", cost->bytes},
+                                    {"gas", cost->gas},
+                                    {"instructions", cost->instructions},
+                                    {"weight_bytes", cost->weight_bytes}}));
+    return {};
+  }
+  std::string symbols;
+  for (const auto& [name, value] : used) {
+    symbols += fmt::format("{}{}={}{}", symbols.empty() ? "" : " ", name, value,
+                           binding.contains(name) ? "" : " (largest)");
+  }
+  Table table({"WHAT", "HOW MUCH"});
+  if (!symbols.empty()) table.add({{"symbols"}, {symbols}});
+  table.add({{"gas"}, {fmt::format("{}", cost->gas)}});
+  table.add({{"FLOPs"}, {fmt::format("{}", cost->flops)}});
+  table.add({{"bytes moved"}, {format_bytes(static_cast<int64_t>(cost->bytes))}});
+  table.add({{"weights"}, {format_bytes(static_cast<int64_t>(cost->weight_bytes))}});
+  table.add({{"instructions"}, {fmt::format("{}", cost->instructions)}});
+  screen.out("{}", table.text(screen));
+  return {};
+}
+
+Result<vm::Tensor> no_weights(const vm::WeightFile& file, const vm::Param&) {
+  return error(ErrorCode::kNotFound, "weight file '{}' (sha256 {}) is not given", file.name,
+               file.sha256.text());
+}
+
+Result<void> run(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
+  BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
+                  read_inputs(verified.program(), options.inputs));
+  std::vector<std::vector<int64_t>> shapes;
+  for (const vm::Tensor& input : inputs) shapes.push_back(input.dims());
+  std::vector<vm::ProgramFinding> findings;
+  const std::optional<vm::Binding> binding =
+      vm::binding_of_shapes(verified.program(), shapes, &findings);
+  if (!binding) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
+  BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, *binding, false));
+  BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> results,
+                  vm::reference::run(bound, inputs, no_weights));
+  const vm::Function& main = verified.program().functions[0];
+  json::object printed;
+  Table table({"RESULT", "TYPE", "SHA256", "FILE"});
+  for (size_t i = 0; i < results.size(); ++i) {
+    const auto bytes = results[i].bytes();
+    const std::string digest =
+        Sha256::of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).text();
+    const std::string type = vm::to_text(results[i].type(), {});
+    std::string path;
+    if (!options.output.empty()) {
+      BCAI_TRY(make_directories(options.output));
+      path = (std::filesystem::path(options.output) / (main.result_names[i] + ".npy")).string();
+      BCAI_TRY_ASSIGN(const std::string file, vm::format_npy(results[i]));
+      BCAI_TRY(write_file(path, file));
+    }
+    printed[main.result_names[i]] = {{"type", type}, {"sha256", digest}, {"file", path}};
+    table.add({{main.result_names[i]}, {type}, {digest.substr(0, 16)}, {path}});
+  }
+  if (options.json) {
+    screen.out("{}\n", to_text(printed));
+  } else {
+    screen.out("{}", table.text(screen));
+  }
+  return {};
+}
+
+Result<void> isa(const VmOptions& options, const Screen& screen) {
+  if (options.json) {
+    screen.out("{}\n", to_text(vm::isa_json()));
+    return {};
+  }
+  if (options.markdown) {
+    screen.write_out(vm::isa_markdown());
+    return {};
+  }
+  Table table({"NAME", "CODE", "CLASS", "WHAT IT DOES"});
+  for (const vm::InstructionInfo& info : vm::instructions()) {
+    table.add({{std::string(info.name)},
+               {fmt::format("{:#06x}", static_cast<unsigned>(info.opcode))},
+               {std::string(info.instruction_class->name)},
+               {std::string(info.summary)}});
+  }
+  screen.out("{}", table.text(screen));
+  return {};
+}
+
+Result<void> dispatch(const VmOptions& options, const Screen& screen) {
+  switch (options.verb) {
+    case VmOptions::Verb::kAssemble: return assemble(options, screen);
+    case VmOptions::Verb::kDisassemble: return disassemble(options, screen);
+    case VmOptions::Verb::kVerify: return verify(options, screen);
+    case VmOptions::Verb::kQuote: return quote(options, screen);
+    case VmOptions::Verb::kRun: return run(options, screen);
+    case VmOptions::Verb::kIsa: return isa(options, screen);
+  }
+  return {};
+}
+
+}  // namespace
+
+int execute(const VmOptions& options, Context& context) {
+  const Result<void> done = dispatch(options, context.screen);
+  return done ? 0 : report(context.screen, done.error());
+}
+
+}  // namespace bcai::cli
