@@ -91,7 +91,10 @@ def sin() -> None:
 
 
 def piecewise(name: str, f, slope, width: float, degree: int) -> None:
-    """f(x) = C + t q(t) for t = |x| - k width: 16 constants and 16 polynomials, slope = f'(0)."""
+    """f(x) = C + t q(t) for t = |x| - k width: 16 constants and 16 polynomials, slope = f'(0).
+
+    The first is f(x) = t + t q(t), so that the rounding of q is of a small part of f.
+    """
     rows = []
     errors = []
     for k in range(16):
@@ -99,7 +102,8 @@ def piecewise(name: str, f, slope, width: float, degree: int) -> None:
         low = -width / 2 * SLACK if k else 0.0
 
         def q(t: mpmath.mpf, k: int = k, start: mpmath.mpf = start) -> mpmath.mpf:
-            return (f(t + k * width) - start) / t if t else slope
+            first = 0 if k else 1
+            return ((f(t + k * width) - start) / t if t else slope) - first
 
         def weight(t: mpmath.mpf, k: int = k) -> mpmath.mpf:
             return t / f(t + k * width) if t else 1 / slope

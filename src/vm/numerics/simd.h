@@ -21,13 +21,16 @@
 //   scale(v, n)                      v * 2^n rounded once, n integral, |n| <= 252, v = 0 or
 //                                      2^-24 <= |v| <= 2^24 (for others: any value, no trap)
 //   lt le eq unordered               masks; false on NaN but unordered
-//   both either none any select(m, a, b)
+//   both either none first(n) any select(m, a, b)   first: lanes [0, n), 0 <= n <= kLanes
 //   bits(F32) of_bits(I32)           the same 32 bits
 //   add sub mul band bor bxor        of I32: wraps; bit operations
 //   shift_left<k> shift_right<k> shift_right_logical<k>
 //   lt eq                            of I32: masks, signed
 //   to_i32(F32)                      to nearest even, for |x| <= 2^22; else any value, no trap
 //   to_f32(I32)                      rounded
+//   sum16 product16 largest16 smallest16   of 16 / kLanes vectors as 16 lanes: 16 -> 8 -> 4 -> 2 ->
+//   1,
+//                                    r[i] = r[i] op r[i + h]; largest, smallest by larger, smaller
 //   lookup16(table, i)               table[i & 15] per lane; 64-byte aligned table of 16 floats
 #pragma once
 

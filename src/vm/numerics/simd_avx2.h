@@ -6,9 +6,12 @@
 
 #include <cstdint>
 
+#include "vm/numerics/simd_fold.h"
+
 namespace bcai::vm {
 
 struct Avx2 {
+  using Avx8 = Fold8<8>;
   static constexpr int kLanes = 8;
   using F32 = __m256;
   using I32 = __m256i;
@@ -17,7 +20,8 @@ struct Avx2 {
     __m256 lanes;
   };
 
-  static BCAI_INLINE I32 first(int64_t n) {
+  static BCAI_INLINE Mask first(int64_t n) { return {_mm256_castsi256_ps(first_bits(n))}; }
+  static BCAI_INLINE I32 first_bits(int64_t n) {
     const I32 index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(n)), index);
   }
@@ -33,16 +37,16 @@ struct Avx2 {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
   }
   static BCAI_INLINE F32 load_partial(const float* p, int64_t n) {
-    return _mm256_maskload_ps(p, first(n));
+    return _mm256_maskload_ps(p, first_bits(n));
   }
   static BCAI_INLINE I32 load_partial(const int32_t* p, int64_t n) {
-    return _mm256_maskload_epi32(p, first(n));
+    return _mm256_maskload_epi32(p, first_bits(n));
   }
   static BCAI_INLINE void store_partial(float* p, F32 v, int64_t n) {
-    _mm256_maskstore_ps(p, first(n), v);
+    _mm256_maskstore_ps(p, first_bits(n), v);
   }
   static BCAI_INLINE void store_partial(int32_t* p, I32 v, int64_t n) {
-    _mm256_maskstore_epi32(p, first(n), v);
+    _mm256_maskstore_epi32(p, first_bits(n), v);
   }
 
   static BCAI_INLINE F32 add(F32 a, F32 b) { return _mm256_add_ps(a, b); }
@@ -108,6 +112,18 @@ struct Avx2 {
   static BCAI_INLINE Mask eq(I32 a, I32 b) { return {of_bits(_mm256_cmpeq_epi32(a, b))}; }
   static BCAI_INLINE I32 to_i32(F32 a) { return _mm256_cvtps_epi32(a); }
   static BCAI_INLINE F32 to_f32(I32 a) { return _mm256_cvtepi32_ps(a); }
+  static BCAI_INLINE float sum16(const F32 (&v)[2]) {
+    return Avx8::fold<Avx8::Sum>(_mm256_add_ps(v[0], v[1]));
+  }
+  static BCAI_INLINE float product16(const F32 (&v)[2]) {
+    return Avx8::fold<Avx8::Product>(_mm256_mul_ps(v[0], v[1]));
+  }
+  static BCAI_INLINE float largest16(const F32 (&v)[2]) {
+    return Avx8::fold<Avx8::Largest>(_mm256_max_ps(v[0], v[1]));
+  }
+  static BCAI_INLINE float smallest16(const F32 (&v)[2]) {
+    return Avx8::fold<Avx8::Smallest>(_mm256_min_ps(v[0], v[1]));
+  }
   static BCAI_INLINE F32 lookup16(const float* table, I32 index) {
     const F32 low = _mm256_permutevar8x32_ps(_mm256_load_ps(table), index);
     const F32 high = _mm256_permutevar8x32_ps(_mm256_load_ps(table + 8), index);

@@ -6,9 +6,12 @@
 
 #include <cstdint>
 
+#include "vm/numerics/simd_fold.h"
+
 namespace bcai::vm {
 
 struct Avx512 {
+  using Avx8 = Fold8<16>;
   static constexpr int kLanes = 16;
   using F32 = __m512;
   using I32 = __m512i;
@@ -88,6 +91,20 @@ struct Avx512 {
   static BCAI_INLINE Mask eq(I32 a, I32 b) { return _mm512_cmpeq_epi32_mask(a, b); }
   static BCAI_INLINE I32 to_i32(F32 a) { return _mm512_cvtps_epi32(a); }
   static BCAI_INLINE F32 to_f32(I32 a) { return _mm512_cvtepi32_ps(a); }
+  static BCAI_INLINE float sum16(const F32 (&v)[1]) {
+    return Avx8::fold<Avx8::Sum>(_mm256_add_ps(low(v[0]), high(v[0])));
+  }
+  static BCAI_INLINE float product16(const F32 (&v)[1]) {
+    return Avx8::fold<Avx8::Product>(_mm256_mul_ps(low(v[0]), high(v[0])));
+  }
+  static BCAI_INLINE float largest16(const F32 (&v)[1]) {
+    return Avx8::fold<Avx8::Largest>(_mm256_max_ps(low(v[0]), high(v[0])));
+  }
+  static BCAI_INLINE float smallest16(const F32 (&v)[1]) {
+    return Avx8::fold<Avx8::Smallest>(_mm256_min_ps(low(v[0]), high(v[0])));
+  }
+  static BCAI_INLINE __m256 low(F32 v) { return _mm512_castps512_ps256(v); }
+  static BCAI_INLINE __m256 high(F32 v) { return _mm512_extractf32x8_ps(v, 1); }
   static BCAI_INLINE F32 lookup16(const float* table, I32 index) {
     return _mm512_permutexvar_ps(index, _mm512_load_ps(table));
   }

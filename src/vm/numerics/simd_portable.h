@@ -31,6 +31,9 @@ struct Portable {
   static BCAI_INLINE uint32_t u(int32_t x) { return static_cast<uint32_t>(x); }
   static BCAI_INLINE int32_t i(uint32_t x) { return static_cast<int32_t>(x); }
 
+  static BCAI_INLINE Mask first(int64_t n) {
+    return each<Mask>([=](int k) { return k < n; });
+  }
   static BCAI_INLINE F32 set(float x) {
     return each<F32>([=](int) { return x; });
   }
@@ -156,6 +159,24 @@ struct Portable {
   static BCAI_INLINE F32 to_f32(I32 a) { BCAI_LANES(F32, static_cast<float>(a.lane[k])); }
   static BCAI_INLINE F32 lookup16(const float* table, I32 index) {
     BCAI_LANES(F32, table[index.lane[k] & 15]);
+  }
+  template <typename Operation>
+  static BCAI_INLINE float fold16(const F32 (&v)[4], Operation of) {
+    const F32 r = of(of(v[0], v[2]), of(v[1], v[3]));
+    const F32 pair = of(r, F32{{r.lane[2], r.lane[3], r.lane[2], r.lane[3]}});
+    return of(pair, F32{{pair.lane[1], pair.lane[1], pair.lane[1], pair.lane[1]}}).lane[0];
+  }
+  static BCAI_INLINE float sum16(const F32 (&v)[4]) {
+    return fold16(v, [](F32 a, F32 b) { return add(a, b); });
+  }
+  static BCAI_INLINE float product16(const F32 (&v)[4]) {
+    return fold16(v, [](F32 a, F32 b) { return mul(a, b); });
+  }
+  static BCAI_INLINE float largest16(const F32 (&v)[4]) {
+    return fold16(v, [](F32 a, F32 b) { return larger(a, b); });
+  }
+  static BCAI_INLINE float smallest16(const F32 (&v)[4]) {
+    return fold16(v, [](F32 a, F32 b) { return smaller(a, b); });
   }
 #undef BCAI_LANES
 };
