@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a matmul or a convolution does to an output element after its last FMA: add the bias, apply
+// the activation, add the residual. Each of the three rounds separately, so that the fused kernel
+// and the three instructions it stands for give the same bits.
+#pragma once
+
+#include <cstdint>
+
+namespace bcai::vm {
+
+enum class Activation : uint8_t {
+  kNone,
+  kRelu,
+  kGeluErf,
+  kGeluTanh,
+  kSilu,
+  kSigmoid,
+  kTanh,
+  kClamp,
+  kHardSwish,
+  kHardSigmoid,
+};
+
+// Null pointers leave their step out.
+struct Epilogue {
+  const float* bias = nullptr;  // [columns]
+  Activation activation = Activation::kNone;
+  float low = 0;  // of kClamp
+  float high = 0;
+  const float* residual = nullptr;  // [rows, columns]; may not overlap the output
+  int64_t residual_stride = 0;      // floats from row to row
+};
+
+}  // namespace bcai::vm

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// The epilogue over a tile that has just been summed and is still in L1. For *_simd.cc alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vm/backend/cpu/epilogue.h"
+#include "vm/backend/cpu/unroll.h"
+#include "vm/numerics/elementary.h"
+#include "vm/numerics/simd.h"
+
+namespace bcai::vm {
+
+// The part of an epilogue that belongs to one tile.
+struct FinishArgs {
+  const float* sums;  // may be the output
+  ptrdiff_t sums_stride;
+  float* output;
+  ptrdiff_t output_stride;
+  int64_t rows;
+  int64_t columns;
+  const Epilogue* epilogue;
+  const float* bias;      // of the first column, or null
+  const float* residual;  // of the first element, or null
+};
+
+template <class S, Activation kActivation>
+BCAI_INLINE typename S::F32 activate(typename S::F32 x, const Epilogue& e) {
+  const auto zero = S::set(0.0f);
+  if constexpr (kActivation == Activation::kRelu) {
+    return S::select(S::lt(x, zero), zero, x);
+  } else if constexpr (kActivation == Activation::kClamp) {
+    // Bounds first: a NaN passes.
+    return S::smaller(S::set(e.high), S::larger(S::set(e.low), x));
+  } else {
+    return x;
+  }
+}
+
+template <class S, Activation kActivation>
+void finish_as(const FinishArgs& args) {
+  const Epilogue& e = *args.epilogue;
+  const auto one = [&](int64_t r, int64_t j, int64_t n) BCAI_LAMBDA {
+    const bool whole = n >= S::kLanes;
+    const auto load = [&](const float* p)
+                          BCAI_LAMBDA { return whole ? S::load(p) : S::load_partial(p, n); };
+    auto x = load(args.sums + r * args.sums_stride + j);
+    if (args.bias != nullptr) x = S::add(x, load(args.bias + j));
+    x = activate<S, kActivation>(x, e);
+    if (args.residual != nullptr) {
+      x = S::add(x, load(args.residual + r * e.residual_stride + j));
+    }
+    x = canonical_nan<S>(x);
+    float* to = args.output + r * args.output_stride + j;
+    if (whole) {
+      S::store(to, x);
+    } else {
+      S::store_partial(to, x, n);
+    }
+  };
+  for (int64_t r = 0; r < args.rows; ++r) {
+    for (int64_t j = 0; j < args.columns; j += S::kLanes) one(r, j, args.columns - j);
+  }
+}
+
+template <class S>
+void finish(const FinishArgs& args) {
+  switch (args.epilogue->activation) {
+    case Activation::kRelu: return finish_as<S, Activation::kRelu>(args);
+    case Activation::kClamp: return finish_as<S, Activation::kClamp>(args);
+    default: return finish_as<S, Activation::kNone>(args);
+  }
+}
+
+}  // namespace bcai::vm

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The layout of a packed matrix B[depth, columns]: panels of kPanelColumns columns, each a sequence
+// of rows, so that a kernel reads one sequential stream. The last panel is half as wide where that
+// holds the rest; columns past the end are zeros. The same for every SIMD level.
+#pragma once
+
+#include <cstdint>
+
+namespace bcai::vm {
+
+// A cache of packed blobs on disk has it in its key.
+inline constexpr int kPanelVersion = 1;
+
+inline constexpr int64_t kPanelColumns = 32;
+
+constexpr int64_t panel_count(int64_t columns) {
+  return (columns + kPanelColumns - 1) / kPanelColumns;
+}
+
+// Columns stored for a panel, 32 or 16.
+constexpr int64_t panel_width(int64_t columns, int64_t panel) {
+  return columns - panel * kPanelColumns > kPanelColumns / 2 ? kPanelColumns : kPanelColumns / 2;
+}
+
+// Floats of all panels.
+constexpr int64_t panel_floats(int64_t depth, int64_t columns) {
+  if (columns == 0) return 0;
+  const int64_t last = panel_count(columns) - 1;
+  return depth * (last * kPanelColumns + panel_width(columns, last));
+}
+
+enum class MatrixLayout : uint8_t {
+  kRows,        // row-major
+  kTransposed,  // the transposed matrix is row-major: B as [columns, depth]
+  kPacked,      // panels
+};
+
+}  // namespace bcai::vm
