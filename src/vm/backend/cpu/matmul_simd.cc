@@ -40,6 +40,7 @@ void run_tile(const Block& block, TileFunction function, TileArgs tile, int64_t 
   tile.a = block.a_rows + (row - block.row_begin) * block.a_stride;
   tile.c = c;
   tile.c_stride = args.c_stride;
+  tile.next_c = c + rows * args.c_stride;
   if (columns < width) {
     tile.c = edge;
     tile.c_stride = width;
@@ -67,7 +68,7 @@ void run_tile(const Block& block, TileFunction function, TileArgs tile, int64_t 
 }
 
 // All rows of the block against rows [depth_begin, depth_end) of one panel.
-void run_panel(const Block& block, const float* packed, int64_t panel) {
+void run_panel(const Block& block, const float* packed, const float* next, int64_t panel) {
   const int64_t width = panel_width(block.args.columns, panel);
   const bool half = width < kPanelColumns;
   const int64_t step = half ? width : Shape::kColumns;
@@ -75,6 +76,8 @@ void run_panel(const Block& block, const float* packed, int64_t panel) {
   TileArgs tile{.a_stride = block.a_stride,
                 .depth = block.depth_end - block.depth_begin,
                 .resume = block.depth_begin > 0};
+  const ptrdiff_t next_bytes = tile.depth * width * ptrdiff_t{sizeof(float)};
+  tile.ahead_step = tiles.count < 4 ? 128 : (512 / tiles.count + 63) / 64 * 64;
   for (int64_t j = 0; j < width; j += step) {
     const int64_t column = panel * kPanelColumns + j;
     if (column >= block.args.columns) break;
@@ -82,11 +85,26 @@ void run_panel(const Block& block, const float* packed, int64_t panel) {
     int64_t row = block.row_begin;
     for (int64_t t = 0; t < tiles.count; ++t) {
       const int64_t rows = tiles.of(t);
+      tile.ahead = reinterpret_cast<const char*>(next) + next_bytes * t / tiles.count;
       run_tile(block, (half ? kHalfPanelTiles.rows : kPanelTiles.rows)[rows], tile, row, rows,
                column, step);
       row += rows;
     }
   }
+}
+
+// The block of A in rows of block.a_stride floats.
+void copy_a(const Block& block, float* to) {
+  const MatMulArgs& args = block.args;
+  const int64_t rows = block.row_end - block.row_begin;
+  const int64_t depth = block.depth_end - block.depth_begin;
+  if (args.a_layout == MatrixLayout::kTransposed) {
+    transpose<S>(block.a + block.depth_begin * args.a_stride + block.row_begin, args.a_stride,
+                 depth, rows, to, block.a_stride);
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    copy<S>(block.a_rows + r * args.a_stride, depth, to + r * block.a_stride);
 }
 
 void run_block(Block block, int64_t panel_begin, int64_t panel_end, float* scratch) {
@@ -103,20 +121,19 @@ void run_block(Block block, int64_t panel_begin, int64_t panel_end, float* scrat
     block.a_stride = args.a_stride;
     if (matmul_copies_a(args)) {
       block.a_stride = matmul_copy_stride(args);
-      transpose<S>(block.a + begin * args.a_stride + block.row_begin, args.a_stride,
-                   block.depth_end - begin, block.row_end - block.row_begin, a_scratch,
-                   block.a_stride);
+      copy_a(block, a_scratch);
       block.a_rows = a_scratch;
     }
     for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
       const int64_t width = panel_width(args.columns, panel);
       const float* b = block.b + panel * kPanelColumns * args.depth + begin * width;
+      const float* next = b + kPanelColumns * args.depth;
       if (!packed) {
         pack_panel<S>(block.b, args.b_stride, args.b_layout, args.columns, panel, begin,
                       block.depth_end, panel_scratch);
         b = panel_scratch;
       }
-      run_panel(block, b, panel);
+      run_panel(block, b, next, panel);
     }
     begin = block.depth_end;
   } while (begin < args.depth);

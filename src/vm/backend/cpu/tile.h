@@ -29,10 +29,15 @@ struct TileArgs {
   float* c;
   ptrdiff_t c_stride;
   bool resume;  // the chains go on from the partial sums in c
+  // What to bring into L2 meanwhile: two lines from `ahead` and ahead_step bytes on for every four
+  // k; and the tile of C that comes next. Any address will do, read or not.
+  const char* ahead;
+  ptrdiff_t ahead_step;
+  const float* next_c;
 };
 
-// How far ahead of its reads a tile asks for B: half a page hides the way from L3 and from memory,
-// and passes from the end of a panel to the next one, which lies behind it.
+// How far ahead of its reads a tile asks for B. The way passes from the end of a panel to the next,
+// which lies behind it.
 inline constexpr ptrdiff_t kPrefetchBytes = 2048;
 
 // kStep is B's stride where it is known, else 0. The rows of A are read where they are: three share
@@ -56,6 +61,12 @@ void tile(const TileArgs& args) {
                                   : S::set(0.0f);
     });
   });
+  unroll<kRows>([&](auto r) BCAI_LAMBDA {
+    unroll<(kVectors * S::kLanes + 15) / 16>([&](auto j) BCAI_LAMBDA {
+      __builtin_prefetch(args.next_c + r.value * args.c_stride + j.value * 16, 1);
+    });
+  });
+  const char* ahead = args.ahead;
   const float* b = args.b;
   const auto step = [&](auto u) BCAI_LAMBDA {
     const float* at = b + u.value * b_step;
@@ -81,6 +92,9 @@ void tile(const TileArgs& args) {
   };
   int64_t k = 0;
   for (; k + 4 <= args.depth; k += 4) {
+    __builtin_prefetch(ahead, 0, 2);
+    __builtin_prefetch(ahead + 64, 0, 2);
+    ahead += args.ahead_step;
     unroll<4>(step);
     advance(4);
   }
