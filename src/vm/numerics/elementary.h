@@ -48,6 +48,13 @@ BCAI_INLINE typename S::F32 clamp(typename S::F32 x, typename S::F32 low, typena
   return S::smaller(high, S::larger(low, x));
 }
 
+// -1, 1, or x itself where it is a zero or NaN.
+template <typename S>
+BCAI_INLINE typename S::F32 sign(typename S::F32 x) {
+  const auto positive = S::select(S::lt(S::set(0.0f), x), S::set(1.0f), x);
+  return S::select(S::lt(x, S::set(0.0f)), S::set(-1.0f), positive);
+}
+
 // clamp(slope * x + offset, 0, 1), fused.
 template <typename S>
 BCAI_INLINE typename S::F32 hard_sigmoid(typename S::F32 x, typename S::F32 slope,

@@ -10,38 +10,12 @@
 
 #include <cstdint>
 
-#include "vm/numerics/simd.h"
+#include "vm/numerics/vectors.h"
 
 namespace bcai::vm {
 
 inline constexpr int64_t kReduceBlock = 4096;
 inline constexpr int kReduceLanes = 16;
-
-// How much of a vector is there: all of it, or its first lanes.
-template <typename S>
-struct Whole {
-  BCAI_INLINE typename S::F32 load(const float* p) const { return S::load(p); }
-  BCAI_INLINE void store(float* p, typename S::F32 v) const { S::store(p, v); }
-  BCAI_INLINE typename S::F32 keep(typename S::F32 v, typename S::F32) const { return v; }
-};
-template <typename S>
-struct First {
-  int64_t n;
-  BCAI_INLINE typename S::F32 load(const float* p) const { return S::load_partial(p, n); }
-  BCAI_INLINE void store(float* p, typename S::F32 v) const { S::store_partial(p, v, n); }
-  // v in the lanes that are there, `other` elsewhere.
-  BCAI_INLINE typename S::F32 keep(typename S::F32 v, typename S::F32 other) const {
-    return S::select(S::first(n), v, other);
-  }
-};
-
-// Calls body(i, part) for the vectors of [0, n).
-template <typename S, typename Body>
-BCAI_INLINE void for_vectors(int64_t n, Body body) {
-  int64_t i = 0;
-  for (; i + S::kLanes <= n; i += S::kLanes) body(i, Whole<S>{});
-  if (i < n) body(i, First<S>{n - i});
-}
 
 // What a sum and a product are: the neutral value, the fold of one vector's lanes or of vectors.
 template <typename S>

@@ -21,7 +21,7 @@
 //   scale(v, n)                      v * 2^n rounded once, n integral, |n| <= 252, v = 0 or
 //                                      2^-24 <= |v| <= 2^24 (for others: any value, no trap)
 //   lt le eq unordered               masks; false on NaN but unordered
-//   both either none first(n) any select(m, a, b)   first: lanes [0, n), 0 <= n <= kLanes
+//   both either negated none first(n) any select(m, a, b)   first: lanes [0, n), 0 <= n <= kLanes
 //   bits(F32) of_bits(I32)           the same 32 bits
 //   add sub mul band bor bxor        of I32: wraps; bit operations
 //   shift_left<k> shift_right<k> shift_right_logical<k>

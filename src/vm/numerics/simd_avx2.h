@@ -81,6 +81,9 @@ struct Avx2 {
   static BCAI_INLINE Mask unordered(F32 a, F32 b) { return {_mm256_cmp_ps(a, b, _CMP_UNORD_Q)}; }
   static BCAI_INLINE Mask both(Mask a, Mask b) { return {_mm256_and_ps(a.lanes, b.lanes)}; }
   static BCAI_INLINE Mask either(Mask a, Mask b) { return {_mm256_or_ps(a.lanes, b.lanes)}; }
+  static BCAI_INLINE Mask negated(Mask a) {
+    return {_mm256_xor_ps(a.lanes, of_bits(set(int32_t{-1})))};
+  }
   static BCAI_INLINE Mask none() { return {_mm256_setzero_ps()}; }
   static BCAI_INLINE bool any(Mask a) { return _mm256_movemask_ps(a.lanes) != 0; }
   static BCAI_INLINE F32 select(Mask m, F32 a, F32 b) { return _mm256_blendv_ps(b, a, m.lanes); }

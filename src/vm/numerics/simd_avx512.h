@@ -62,6 +62,7 @@ struct Avx512 {
   static BCAI_INLINE Mask unordered(F32 a, F32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_UNORD_Q); }
   static BCAI_INLINE Mask both(Mask a, Mask b) { return static_cast<Mask>(a & b); }
   static BCAI_INLINE Mask either(Mask a, Mask b) { return static_cast<Mask>(a | b); }
+  static BCAI_INLINE Mask negated(Mask a) { return static_cast<Mask>(~a); }
   static BCAI_INLINE Mask none() { return 0; }
   static BCAI_INLINE bool any(Mask a) { return a != 0; }
   static BCAI_INLINE F32 select(Mask m, F32 a, F32 b) { return _mm512_mask_blend_ps(m, b, a); }

@@ -113,6 +113,7 @@ struct Portable {
   }
   static BCAI_INLINE Mask both(Mask a, Mask b) { BCAI_LANES(Mask, a.lane[k] && b.lane[k]); }
   static BCAI_INLINE Mask either(Mask a, Mask b) { BCAI_LANES(Mask, a.lane[k] || b.lane[k]); }
+  static BCAI_INLINE Mask negated(Mask a) { BCAI_LANES(Mask, !a.lane[k]); }
   static BCAI_INLINE Mask none() { return {}; }
   static BCAI_INLINE bool any(Mask a) { return a.lane[0] || a.lane[1] || a.lane[2] || a.lane[3]; }
   static BCAI_INLINE F32 select(Mask m, F32 a, F32 b) {

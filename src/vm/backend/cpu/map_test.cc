@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/backend/cpu/map.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "vm/backend/cpu/simd_levels_test.h"
+
+namespace bcai::vm {
+namespace {
+
+struct Named {
+  MapCode code;
+  std::string name;
+  std::string types;
+};
+
+const Named kOps[] = {
+#define MAP_OP(name, signature, value) {MapCode::k##name, #name, #signature},
+#include "vm/backend/cpu/map_ops.def"
+#undef MAP_OP
+};
+
+void run(const MapArgs& args, SimdLevel level) {
+  const auto checked = map_check(args);
+  ASSERT_TRUE(checked.has_value()) << checked.error().message;
+  std::vector<std::byte> scratch(static_cast<size_t>(map_scratch_bytes(args)));
+  map_kernels(level).run(args, 0, map_units(args), scratch.data());
+}
+
+// One operation alone, on operands of its types.
+std::vector<int32_t> run_one(const Named& op, size_t n, SimdLevel level, bool special) {
+  std::vector<std::vector<float>> floats;
+  std::vector<std::vector<int32_t>> ints;
+  std::vector<MapInput> inputs;
+  for (uint32_t k = 0; k < 3; ++k) {
+    floats.push_back(test_floats(n, special, k + 1));
+    ints.emplace_back(n);
+    std::mt19937 random(k);
+    for (auto& v : ints.back()) v = static_cast<int32_t>(random() % 4 == 0 ? random() : k % 2);
+  }
+  for (size_t k = 1; k < op.types.size(); ++k) {
+    if (op.types[k] == 'F') inputs.push_back({.data = floats[k - 1].data()});
+    if (op.types[k] == 'I') inputs.push_back({.data = ints[k - 1].data(), .type = MapType::kI32});
+  }
+  std::vector<int32_t> result(n + 1, 77);
+  const MapOp ops[] = {{op.code, 8, 0, 1, 2, 0.25f, 0.5f}};
+  const MapOutput outputs[] = {
+      {result.data(), 8, op.types[0] == 'F' ? MapType::kF32 : MapType::kI32}};
+  run({inputs, outputs, ops, static_cast<int64_t>(n)}, level);
+  EXPECT_EQ(result[n], 77) << op.name << ": wrote past the end";
+  return result;
+}
+
+TEST(Map, every_operation_has_the_same_bits_at_all_levels_and_lengths) {
+  for (const auto& op : kOps) {
+    const auto whole = run_one(op, 5000, SimdLevel::kPortable, true);
+    for (auto level : levels_here()) {
+      EXPECT_TRUE(same_bytes(whole, run_one(op, 5000, level, true)))
+          << op.name << " at " << simd_level_name(level);
+      for (size_t n = 0; n <= 70; ++n) {
+        EXPECT_TRUE(
+            same_bytes(run_one(op, n, SimdLevel::kPortable, true), run_one(op, n, level, true)))
+            << op.name << " at " << simd_level_name(level) << " of " << n;
+      }
+    }
+  }
+}
+
+// The expected values come from the language's own operators.
+TEST(Map, simple_operations_are_those_of_ieee_arithmetic) {
+  const size_t n = 3000;
+  const auto x = test_floats(n, true, 5), y = test_floats(n, true, 6);
+  const auto check = [&](MapCode code, auto expected) {
+    std::vector<float> z(n);
+    const MapInput inputs[] = {{.data = x.data()}, {.data = y.data()}};
+    const MapOutput outputs[] = {{z.data(), 8}};
+    const MapOp ops[] = {{code, 8, 0, 1, 1}};
+    run({inputs, outputs, ops, static_cast<int64_t>(n)}, detect_simd_level());
+    for (size_t i = 0; i < n; ++i) {
+      const float want = expected(x[i], y[i]);
+      const auto bits = std::isnan(want) ? 0x7fc00000 : std::bit_cast<uint32_t>(want);
+      ASSERT_EQ(std::bit_cast<uint32_t>(z[i]), bits) << x[i] << " " << y[i];
+    }
+  };
+  check(MapCode::kAdd, [](float a, float b) { return a + b; });
+  check(MapCode::kSub, [](float a, float b) { return a - b; });
+  check(MapCode::kMul, [](float a, float b) { return a * b; });
+  check(MapCode::kDiv, [](float a, float b) { return a / b; });
+  check(MapCode::kFma, [](float a, float b) { return std::fma(a, b, b); });
+  check(MapCode::kSqrt, [](float a, float) { return std::sqrt(a); });
+  check(MapCode::kNeg, [](float a, float) { return -a; });
+  check(MapCode::kFloor, [](float a, float) { return std::floor(a); });
+  check(MapCode::kCeil, [](float a, float) { return std::ceil(a); });
+  check(MapCode::kRound, [](float a, float) { return std::nearbyint(a); });
+  check(MapCode::kRelu, [](float a, float) { return a > 0 ? a : std::isnan(a) ? a : 0.0f; });
+  check(MapCode::kMax, [](float a, float b) {
+    if (std::isnan(a) || std::isnan(b)) return NAN;
+    const float m = a > b ? a : b;
+    return m == 0 ? 0.0f : m;
+  });
+}
+
+TEST(Map, casts_saturate_and_small_types_widen) {
+  const float x[] = {1.9f, -1.9f, 3e9f, -3e9f, NAN, 0.0f};
+  const int8_t small[] = {-3, 5, 127, -128, 0, 1};
+  const uint8_t truth[] = {0, 2, 255, 1, 0, 0};
+  int32_t ints[6];
+  int8_t bytes[6];
+  uint8_t bools[6];
+  const MapInput inputs[] = {
+      {.data = x}, {.data = small, .type = MapType::kI8}, {.data = truth, .type = MapType::kBool}};
+  const MapOp ops[] = {
+      {MapCode::kToInt, 8, 0}, {MapCode::kAddInt, 9, 1, 2}, {MapCode::kNot, 10, 2}};
+  const MapOutput outputs[] = {
+      {ints, 8, MapType::kI32}, {bytes, 9, MapType::kI8}, {bools, 10, MapType::kBool}};
+  for (auto level : levels_here()) {
+    run({inputs, outputs, ops, 6}, level);
+    EXPECT_EQ(std::vector<int32_t>(ints, ints + 6),
+              (std::vector<int32_t>{1, -1, INT32_MAX, INT32_MIN, 0, 0}));
+    EXPECT_EQ(std::vector<int8_t>(bytes, bytes + 6),
+              (std::vector<int8_t>{-3, 6, -128, -127, 0, 1}));
+    EXPECT_EQ(std::vector<uint8_t>(bools, bools + 6), (std::vector<uint8_t>{1, 0, 0, 0, 1, 1}));
+  }
+}
+
+TEST(Map, broadcasts_scalars_rows_and_columns_in_any_split_of_units) {
+  const int64_t rows = 70, columns = 53, n = rows * columns;
+  const auto x = test_floats(static_cast<size_t>(n), false, 1);
+  const auto row = test_floats(static_cast<size_t>(columns), false, 2);
+  const auto column = test_floats(static_cast<size_t>(rows), false, 3);
+  const float scalar = 0.75f;
+  std::vector<float> want(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) {
+    const auto k = static_cast<size_t>(i);
+    want[k] = (x[k] - column[k / static_cast<size_t>(columns)]) * scalar +
+              row[k % static_cast<size_t>(columns)];
+  }
+  const MapInput inputs[] = {
+      {.data = x.data()},
+      {.data = &scalar, .extent = MapExtent::kScalar},
+      {.data = row.data(), .extent = MapExtent::kRow, .period = columns},
+      {.data = column.data(), .extent = MapExtent::kColumn, .period = columns}};
+  const MapOp ops[] = {
+      {MapCode::kSub, 8, 0, 3}, {MapCode::kMul, 8, 8, 1}, {MapCode::kAdd, 9, 8, 2}};
+  std::vector<float> y(static_cast<size_t>(n));
+  const MapOutput outputs[] = {{y.data(), 9}};
+  const MapArgs args{inputs, outputs, ops, n};
+  std::vector<std::byte> scratch(static_cast<size_t>(map_scratch_bytes(args)));
+  for (auto level : levels_here()) {
+    for (int64_t cut = 0; cut <= map_units(args); ++cut) {
+      map_kernels(level).run(args, cut, map_units(args), scratch.data());
+      map_kernels(level).run(args, 0, cut, scratch.data());
+      ASSERT_TRUE(same_bytes(y, want)) << simd_level_name(level) << " cut at " << cut;
+    }
+  }
+}
+
+TEST(Map, refuses_what_it_could_not_run) {
+  float x[4] = {}, y[4];
+  const MapInput inputs[] = {{.data = x}};
+  const auto refused = [&](std::vector<MapOp> ops, MapOutput output) {
+    const MapOutput outputs[] = {output};
+    return !map_check({inputs, outputs, ops, 4});
+  };
+  const MapOp neg{MapCode::kNeg, 8, 0};
+  EXPECT_FALSE(refused({neg}, {y, 8}));
+  EXPECT_TRUE(refused({{MapCode::kNeg, 8, 1}}, {y, 8})) << "unwritten slot";
+  EXPECT_TRUE(refused({{MapCode::kNot, 8, 0}}, {y, 8})) << "wrong operand type";
+  EXPECT_TRUE(refused({neg}, {y, 8, MapType::kI32})) << "wrong output type";
+  EXPECT_TRUE(refused({{MapCode::kNeg, 7, 0}}, {y, 7})) << "result over an input's slot";
+  EXPECT_TRUE(refused({neg, {MapCode::kNeg, 8, 8}}, {y, 8})) << "output written twice";
+  EXPECT_TRUE(refused({neg, {MapCode::kAdd, 9, 8, 0}}, {x, 8})) << "input overwritten too early";
+  EXPECT_FALSE(refused({neg, {MapCode::kAdd, 9, 8, 0}}, {x, 9}));
+  EXPECT_TRUE(refused(std::vector<MapOp>(65, neg), {y, 8})) << "too long";
+}
+
+}  // namespace
+}  // namespace bcai::vm
