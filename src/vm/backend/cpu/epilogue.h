@@ -27,6 +27,8 @@ struct Epilogue {
   Activation activation = Activation::kNone;
   float low = 0;  // of kClamp
   float high = 0;
+  float slope = 0.2f;  // of kHardSigmoid: clamp(slope * x + offset, 0, 1)
+  float offset = 0.5f;
   const float* residual = nullptr;  // [rows, columns]; may not overlap the output
   int64_t residual_stride = 0;      // floats from row to row
 };

@@ -8,6 +8,8 @@
 #include "vm/backend/cpu/epilogue.h"
 #include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/elementary.h"
+#include "vm/numerics/erf_tanh.h"
+#include "vm/numerics/exp_log.h"
 #include "vm/numerics/simd.h"
 
 namespace bcai::vm {
@@ -27,15 +29,19 @@ struct FinishArgs {
 
 template <class S, Activation kActivation>
 BCAI_INLINE typename S::F32 activate(typename S::F32 x, const Epilogue& e) {
-  const auto zero = S::set(0.0f);
-  if constexpr (kActivation == Activation::kRelu) {
-    return S::select(S::lt(x, zero), zero, x);
-  } else if constexpr (kActivation == Activation::kClamp) {
-    // Bounds first: a NaN passes.
-    return S::smaller(S::set(e.high), S::larger(S::set(e.low), x));
-  } else {
-    return x;
+  switch (kActivation) {
+    case Activation::kNone: return x;
+    case Activation::kRelu: return relu<S>(x);
+    case Activation::kGeluErf: return gelu_erf<S>(x);
+    case Activation::kGeluTanh: return gelu_tanh<S>(x);
+    case Activation::kSilu: return silu<S>(x);
+    case Activation::kSigmoid: return sigmoid<S>(x);
+    case Activation::kTanh: return tanh<S>(x);
+    case Activation::kClamp: return clamp<S>(x, S::set(e.low), S::set(e.high));
+    case Activation::kHardSwish: return hard_swish<S>(x);
+    case Activation::kHardSigmoid: return hard_sigmoid<S>(x, S::set(e.slope), S::set(e.offset));
   }
+  return x;
 }
 
 template <class S, Activation kActivation>
@@ -67,9 +73,16 @@ void finish_as(const FinishArgs& args) {
 template <class S>
 void finish(const FinishArgs& args) {
   switch (args.epilogue->activation) {
+    case Activation::kNone: return finish_as<S, Activation::kNone>(args);
     case Activation::kRelu: return finish_as<S, Activation::kRelu>(args);
+    case Activation::kGeluErf: return finish_as<S, Activation::kGeluErf>(args);
+    case Activation::kGeluTanh: return finish_as<S, Activation::kGeluTanh>(args);
+    case Activation::kSilu: return finish_as<S, Activation::kSilu>(args);
+    case Activation::kSigmoid: return finish_as<S, Activation::kSigmoid>(args);
+    case Activation::kTanh: return finish_as<S, Activation::kTanh>(args);
     case Activation::kClamp: return finish_as<S, Activation::kClamp>(args);
-    default: return finish_as<S, Activation::kNone>(args);
+    case Activation::kHardSwish: return finish_as<S, Activation::kHardSwish>(args);
+    case Activation::kHardSigmoid: return finish_as<S, Activation::kHardSigmoid>(args);
   }
 }
 

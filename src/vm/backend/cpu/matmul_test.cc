@@ -43,7 +43,7 @@ std::vector<float> reference(const Problem& p) {
                        p.b[static_cast<size_t>(k * p.columns + j)], sum);
       }
       if (!p.bias.empty()) sum += p.bias[static_cast<size_t>(j)];
-      if (p.activation == Activation::kRelu && sum < 0) sum = 0;
+      if (p.activation == Activation::kRelu && sum <= 0) sum = 0;
       if (!p.residual.empty()) sum += p.residual[static_cast<size_t>(i * p.columns + j)];
       c[static_cast<size_t>(i * p.columns + j)] = canonical(sum);
     }
@@ -85,6 +85,8 @@ std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts = 1)
                         .c_stride = p.columns,
                         .epilogue = {.bias = p.bias.empty() ? nullptr : p.bias.data(),
                                      .activation = p.activation,
+                                     .low = -0.25f,
+                                     .high = 0.5f,
                                      .residual = p.residual.empty() ? nullptr : p.residual.data(),
                                      .residual_stride = p.columns}};
   Scratch scratch(matmul_scratch_bytes(args));
@@ -144,6 +146,22 @@ TEST(MatMul, KeepsDenormalsAndGivesOneNan) {
   p.a[75] = std::nanf("5");
   p.b[8] = -std::nanf("9");
   expect_reference(p);
+}
+
+// The fused kernel is the plain one followed by the three steps.
+TEST(MatMul, ActivationsAreEqualAtEveryLevel) {
+  for (int i = 0; i <= static_cast<int>(Activation::kHardSigmoid); ++i) {
+    Problem p(17, 45, 30);
+    p.add_epilogue();
+    p.activation = static_cast<Activation>(i);
+    const std::vector<float> expected = compute(p, SimdLevel::kPortable);
+    EXPECT_TRUE(i == 0 || first_difference(expected, reference(p)) >= 0 ||
+                p.activation == Activation::kRelu);
+    for (SimdLevel level : machine_levels()) {
+      EXPECT_EQ(first_difference(compute(p, level), expected), -1)
+          << i << " " << simd_level_name(level);
+    }
+  }
 }
 
 TEST(MatMul, GivesTheSameBytesForEveryPartition) {

@@ -132,6 +132,32 @@ struct EvenSplit {
         size(count == 0 ? 0 : n / count),
         larger(count == 0 ? 0 : n % count) {}
   int64_t of(int64_t i) const { return size + (i < larger ? 1 : 0); }
+  int64_t first(int64_t i) const { return i * size + (i < larger ? i : larger); }
 };
+
+// C (+)= A * one panel of `width` columns, `rows` rows of any number. C has room for the whole
+// width.
+template <class S>
+void multiply_panel(TileArgs args, int64_t rows, int64_t width) {
+  static constexpr TileTable<S, TileShape<S>::kVectors, kPanelColumns> kWhole;
+  static constexpr TileTable<S, 16 / S::kLanes, kPanelColumns / 2> kHalf;
+  const bool half = width < kPanelColumns;
+  const int64_t step = half ? width : TileShape<S>::kColumns;
+  const EvenSplit tiles(rows, TileShape<S>::kRows);
+  args.ahead = reinterpret_cast<const char*>(args.b);
+  args.ahead_step = 0;
+  for (int64_t j = 0; j < width; j += step) {
+    TileArgs tile = args;
+    tile.b += j;
+    tile.c += j;
+    for (int64_t t = 0; t < tiles.count; ++t) {
+      const int64_t n = tiles.of(t);
+      tile.next_c = tile.c;
+      (half ? kHalf.rows : kWhole.rows)[n](tile);
+      tile.a += n * tile.a_stride;
+      tile.c += n * tile.c_stride;
+    }
+  }
+}
 
 }  // namespace bcai::vm
