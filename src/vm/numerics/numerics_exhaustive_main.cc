@@ -34,8 +34,7 @@ constexpr Oracle kOracles[] = {
     {"cos", [](double x) { return std::cos(x); }},
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
     {"silu", [](double x) { return x < -700 ? -0.0 : x / (1 + std::exp(-x)); }},
-    {"softplus",
-     [](double x) { return std::fmax(x, 0.0) + std::log1p(std::exp(-std::fabs(x))) + 0 * x; }},
+    {"softplus", [](double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::fabs(x))); }},
     {"gelu_erf", [](double x) { return x < -40 ? -0.0 : 0.5 * x * std::erfc(-x * kRootHalf); }},
     {"gelu_tanh",
      [](double x) {

@@ -151,8 +151,9 @@ typename S::F32 reduce_strided(int64_t start, int64_t n, int64_t span, Step step
 }
 
 // Rule R5. Larger or smaller of n terms with one NaN if any is NaN, and +0 for a zero; the neutral
-// value of no terms is the opposite infinity. No order shows in the result.
-template <typename S, bool kLargest>
+// value of no terms is the opposite infinity. No order shows in the result. Without kNan, NaNs are
+// passed over.
+template <typename S, bool kLargest, bool kNan = true>
 BCAI_INLINE float extreme(const float* x, int64_t n) {
   constexpr int kVectors = kReduceLanes / S::kLanes;
   const auto neutral = S::set(kLargest ? -__builtin_inff() : __builtin_inff());
@@ -161,7 +162,7 @@ BCAI_INLINE float extreme(const float* x, int64_t n) {
   auto nan = S::none();
   const auto take = [&](int v, typename S::F32 value) __attribute__((always_inline)) {
     best[v] = kLargest ? S::larger(value, best[v]) : S::smaller(value, best[v]);
-    nan = S::either(nan, S::unordered(value, value));
+    if (kNan) nan = S::either(nan, S::unordered(value, value));
   };
   int64_t i = 0;
   for (; i + kReduceLanes <= n; i += kReduceLanes) {
@@ -171,7 +172,7 @@ BCAI_INLINE float extreme(const float* x, int64_t n) {
     const int64_t left = n - i < S::kLanes ? n - i : S::kLanes;
     if (left > 0) take(v, First<S>{left}.keep(S::load_partial(x + i, left), neutral));
   }
-  if (S::any(nan)) return __builtin_nanf("");
+  if (kNan && S::any(nan)) return __builtin_nanf("");
   return (kLargest ? S::largest16(best) : S::smallest16(best)) + 0.0f;
 }
 

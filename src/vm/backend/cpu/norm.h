@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// LayerNorm and RMSNorm over the last axis of x[rows, n].
+//   LayerNorm: mean = sum(x) / n; variance = sum((x - mean)^2) / n; scale = 1 / sqrt(variance +
+//   eps)
+//              y = fma((x - mean) * scale, gamma, beta)
+//   RMSNorm:   scale = 1 / sqrt(sum(x^2) / n + eps); y = (x * scale) * gamma
+// Sums are by rule R4, the squares fused into them; each other operation rounds. Without gamma and
+// beta, what they would do is left out; beta needs gamma.
+//
+// As all kernels: no allocation, no thread, no exception.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "vm/numerics/simd_level.h"
+
+namespace bcai::vm {
+
+// The arrays stay the caller's; y may be x. n >= 1.
+struct NormArgs {
+  const float* x;
+  float* y;
+  const float* gamma = nullptr;  // [n]
+  const float* beta = nullptr;   // [n], LayerNorm's alone
+  float* mean = nullptr;         // [rows], written if given, LayerNorm's alone
+  float* scale = nullptr;        // [rows], written if given
+  int64_t rows;
+  int64_t n;
+  float epsilon;
+};
+
+struct NormKernels {
+  // Units are rows. They need no scratch.
+  void (*layer_norm)(const NormArgs& args, int64_t begin, int64_t end, std::byte* scratch);
+  void (*rms_norm)(const NormArgs& args, int64_t begin, int64_t end, std::byte* scratch);
+};
+
+int64_t norm_units(const NormArgs& args);
+int64_t norm_scratch_bytes(const NormArgs& args);
+const NormKernels& norm_kernels(SimdLevel level);
+
+}  // namespace bcai::vm

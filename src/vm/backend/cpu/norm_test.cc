@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/backend/cpu/norm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "vm/backend/cpu/simd_levels_test.h"
+
+namespace bcai::vm {
+namespace {
+
+struct Outcome {
+  std::vector<float> y, mean, scale;
+};
+
+Outcome run(NormArgs args, bool layer, SimdLevel level) {
+  Outcome out{std::vector<float>(static_cast<size_t>(args.rows * args.n)),
+              std::vector<float>(static_cast<size_t>(args.rows)),
+              std::vector<float>(static_cast<size_t>(args.rows))};
+  args.y = out.y.data();
+  args.mean = layer ? out.mean.data() : nullptr;
+  args.scale = out.scale.data();
+  const auto& kernels = norm_kernels(level);
+  (layer ? kernels.layer_norm : kernels.rms_norm)(args, 0, norm_units(args), nullptr);
+  return out;
+}
+
+TEST(Norm, has_the_same_bits_at_all_levels_and_lengths) {
+  for (bool layer : {true, false}) {
+    for (bool special : {false, true}) {
+      for (int64_t n = 1; n <= 70; ++n) {
+        const auto x = test_floats(static_cast<size_t>(2 * n), special, 1);
+        const auto gamma = test_floats(static_cast<size_t>(n), false, 2);
+        const auto beta = test_floats(static_cast<size_t>(n), false, 3);
+        for (int given = 0; given < 3; ++given) {
+          const NormArgs args{.x = x.data(),
+                              .y = nullptr,
+                              .gamma = given > 0 ? gamma.data() : nullptr,
+                              .beta = given > 1 && layer ? beta.data() : nullptr,
+                              .rows = 2,
+                              .n = n,
+                              .epsilon = 1e-5f};
+          const auto want = run(args, layer, SimdLevel::kPortable);
+          for (auto level : levels_here()) {
+            const auto got = run(args, layer, level);
+            EXPECT_TRUE(same_bytes(got.y, want.y)) << simd_level_name(level) << " " << n;
+            EXPECT_TRUE(same_bytes(got.mean, want.mean)) << simd_level_name(level) << " " << n;
+            EXPECT_TRUE(same_bytes(got.scale, want.scale)) << simd_level_name(level) << " " << n;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Norm, is_near_the_exact_value) {
+  for (int64_t n : {3, 768, 5000}) {
+    const auto x = test_floats(static_cast<size_t>(n), false, 4);
+    const auto gamma = test_floats(static_cast<size_t>(n), false, 5);
+    const auto beta = test_floats(static_cast<size_t>(n), false, 6);
+    NormArgs args{.x = x.data(),
+                  .y = nullptr,
+                  .gamma = gamma.data(),
+                  .beta = beta.data(),
+                  .rows = 1,
+                  .n = n,
+                  .epsilon = 1e-5f};
+    const auto layer = run(args, true, detect_simd_level()).y;
+    args.beta = nullptr;
+    const auto rms = run(args, false, detect_simd_level()).y;
+    double mean = 0, squares = 0, variance = 0;
+    for (double v : x) mean += v / static_cast<double>(n);
+    for (double v : x) squares += v * v / static_cast<double>(n);
+    for (double v : x) variance += (v - mean) * (v - mean) / static_cast<double>(n);
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double normal = (x[i] - mean) / std::sqrt(variance + 1e-5);
+      EXPECT_NEAR(layer[i], normal * gamma[i] + beta[i], 1e-5);
+      EXPECT_NEAR(rms[i], x[i] / std::sqrt(squares + 1e-5) * gamma[i], 1e-5);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bcai::vm
