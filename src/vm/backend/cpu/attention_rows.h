@@ -8,6 +8,7 @@
 
 #include "vm/backend/cpu/attention_blocks.h"
 #include "vm/backend/cpu/tile.h"
+#include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/elementary.h"
 #include "vm/numerics/exp_log.h"
 #include "vm/numerics/reduce.h"

@@ -36,7 +36,12 @@ int64_t matmul_block_depth(const MatMulArgs& args) {
   return round_up(ceil_div(args.depth, ceil_div(args.depth, kBlockDepth)), 16);
 }
 
-bool matmul_copies_a(const MatMulArgs& args) { return args.a_layout == MatrixLayout::kTransposed; }
+// Rows whole pages apart compete for one set of L1: they are copied, too, where many panels read
+// them.
+bool matmul_copies_a(const MatMulArgs& args) {
+  if (args.a_layout != MatrixLayout::kRows) return true;
+  return args.a_stride % 1024 == 0 && args.rows > kSkinnyRows && panel_count(args.columns) >= 8;
+}
 
 // Not a multiple of a page: rows 4 KiB apart compete for one set of L1.
 int64_t matmul_copy_stride(const MatMulArgs& args) {

@@ -130,6 +130,10 @@ TEST(MatMul, EqualsTheDefinitionWhereItIsCut) {
   }
 }
 
+TEST(MatMul, EqualsTheDefinitionWhereRowsArePagesApart) {
+  expect_reference(Problem(45, 260, 1024));
+}
+
 TEST(MatMul, OfDepthZeroIsTheEpilogueOfZero) {
   Problem p(5, 37, 0);
   p.add_epilogue();

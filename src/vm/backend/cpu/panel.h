@@ -33,6 +33,7 @@ enum class MatrixLayout : uint8_t {
   kRows,        // row-major
   kTransposed,  // the transposed matrix is row-major: B as [columns, depth]
   kPacked,      // panels
+  kGathered,    // within this room: the rows of A are written block by block
 };
 
 }  // namespace bcai::vm

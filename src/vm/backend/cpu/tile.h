@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The register tile under matmul, convolution and attention: kRows x kVectors accumulators over a
-// vector S of simd.h, and one fused multiply-add per k in each. For *_simd.cc alone.
+// The register tile under matmul, convolution and attention: rows by vectors of accumulators, and
+// one fused multiply-add per k in each. For *_simd.cc alone.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "vm/backend/cpu/panel.h"
-#include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/simd.h"
 
 namespace bcai::vm {
@@ -23,8 +22,7 @@ struct TileShape {
 struct TileArgs {
   const float* a;      // row-major
   ptrdiff_t a_stride;  // all strides in floats
-  const float* b;      // depth rows of kVectors vectors
-  ptrdiff_t b_stride;
+  const float* b;      // in a panel
   int64_t depth;
   float* c;
   ptrdiff_t c_stride;
@@ -36,90 +34,14 @@ struct TileArgs {
   const float* next_c;
 };
 
-// How far ahead of its reads a tile asks for B. The way passes from the end of a panel to the next,
-// which lies behind it.
-inline constexpr ptrdiff_t kPrefetchBytes = 2048;
-
-// kStep is B's stride where it is known, else 0. The rows of A are read where they are: three share
-// a base pointer (p, p + s, p + 2s), so that 14 rows take five registers.
-template <class S, int kRows, int kVectors, ptrdiff_t kStep>
-void tile(const TileArgs& args) {
-  constexpr int kGroups = (kRows + 2) / 3;
-  constexpr ptrdiff_t kFloat = sizeof(float);
-  const ptrdiff_t b_step = kStep != 0 ? kStep : args.b_stride;
-  const ptrdiff_t stride = args.a_stride * kFloat;
-  const char* row[kGroups];
-  unroll<kGroups>([&](auto g) BCAI_LAMBDA {
-    row[g.value] = reinterpret_cast<const char*>(args.a) + 3 * g.value * stride;
-    asm("" : "+r"(row[g.value]));  // else the compiler makes 14 pointers of them, and spills those
-  });
-  typename S::F32 sum[kRows][kVectors];
-  unroll<kRows>([&](auto r) BCAI_LAMBDA {
-    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
-      sum[r.value][j.value] = args.resume
-                                  ? S::load(args.c + r.value * args.c_stride + j.value * S::kLanes)
-                                  : S::set(0.0f);
-    });
-  });
-  unroll<kRows>([&](auto r) BCAI_LAMBDA {
-    unroll<(kVectors * S::kLanes + 15) / 16>([&](auto j) BCAI_LAMBDA {
-      __builtin_prefetch(args.next_c + r.value * args.c_stride + j.value * 16, 1);
-    });
-  });
-  const char* ahead = args.ahead;
-  const float* b = args.b;
-  const auto step = [&](auto u) BCAI_LAMBDA {
-    const float* at = b + u.value * b_step;
-    typename S::F32 column[kVectors];
-    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
-      column[j.value] = S::load(at + j.value * S::kLanes);
-      if constexpr (kStep != 0 && (j.value * S::kLanes) % 16 == 0) {
-        __builtin_prefetch(reinterpret_cast<const char*>(at + j.value * S::kLanes) +
-                           kPrefetchBytes);
-      }
-    });
-    unroll<kRows>([&](auto r) BCAI_LAMBDA {
-      const char* x = row[r.value / 3] + (r.value % 3) * stride + u.value * kFloat;
-      const auto factor = S::set(*reinterpret_cast<const float*>(x));
-      unroll<kVectors>([&](auto j) BCAI_LAMBDA {
-        sum[r.value][j.value] = S::fma(factor, column[j.value], sum[r.value][j.value]);
-      });
-    });
-  };
-  const auto advance = [&](ptrdiff_t by) BCAI_LAMBDA {
-    b += by * b_step;
-    unroll<kGroups>([&](auto g) BCAI_LAMBDA { row[g.value] += by * kFloat; });
-  };
-  int64_t k = 0;
-  for (; k + 4 <= args.depth; k += 4) {
-    __builtin_prefetch(ahead, 0, 2);
-    __builtin_prefetch(ahead + 64, 0, 2);
-    ahead += args.ahead_step;
-    unroll<4>(step);
-    advance(4);
-  }
-  for (; k < args.depth; ++k) {
-    step(Index<0>{});
-    advance(1);
-  }
-  unroll<kRows>([&](auto r) BCAI_LAMBDA {
-    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
-      S::store(args.c + r.value * args.c_stride + j.value * S::kLanes, sum[r.value][j.value]);
-    });
-  });
-}
-
 using TileFunction = void (*)(const TileArgs&);
 
-// Tiles of 1 to TileShape<S>::kRows rows, index 0 unused.
-template <class S, int kVectors, ptrdiff_t kStep>
-struct TileTable {
-  TileFunction rows[TileShape<S>::kRows + 1] = {};
-  constexpr TileTable() {
-    unroll<TileShape<S>::kRows>(
-        [&](auto r) { rows[r.value + 1] = tile<S, r.value + 1, kVectors, kStep>; });
-  }
-};
+// The tile of `rows` rows (1 to TileShape<S>::kRows) for a panel, whose columns it takes
+// TileShape<S>::kColumns at a time, or for a half panel, which it takes whole.
+template <class S>
+TileFunction panel_tile(int64_t rows, bool half);
+template <>
+TileFunction panel_tile<Simd>(int64_t rows, bool half);
 
 // n pieces in equal parts, the first ones larger by one: 128 rows are ten tiles of 12 or 13 and not
 // nine of 14 and a slow one of 2.
@@ -139,8 +61,6 @@ struct EvenSplit {
 // width.
 template <class S>
 void multiply_panel(TileArgs args, int64_t rows, int64_t width) {
-  static constexpr TileTable<S, TileShape<S>::kVectors, kPanelColumns> kWhole;
-  static constexpr TileTable<S, 16 / S::kLanes, kPanelColumns / 2> kHalf;
   const bool half = width < kPanelColumns;
   const int64_t step = half ? width : TileShape<S>::kColumns;
   const EvenSplit tiles(rows, TileShape<S>::kRows);
@@ -153,7 +73,7 @@ void multiply_panel(TileArgs args, int64_t rows, int64_t width) {
     for (int64_t t = 0; t < tiles.count; ++t) {
       const int64_t n = tiles.of(t);
       tile.next_c = tile.c;
-      (half ? kHalf.rows : kWhole.rows)[n](tile);
+      panel_tile<S>(n, half)(tile);
       tile.a += n * tile.a_stride;
       tile.c += n * tile.c_stride;
     }

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/backend/cpu/tile.h"
+
+#include "vm/backend/cpu/unroll.h"
+
+namespace bcai::vm {
+namespace {
+
+// How far ahead of its reads a tile asks for B. The way passes from the end of a panel to the next,
+// which lies behind it.
+constexpr ptrdiff_t kPrefetchBytes = 2048;
+
+// kStep is B's stride. The rows of A are read where they are: three share
+// a base pointer (p, p + s, p + 2s), so that 14 rows take five registers.
+template <class S, int kRows, int kVectors, ptrdiff_t kStep>
+void tile(const TileArgs& args) {
+  constexpr int kGroups = (kRows + 2) / 3;
+  constexpr ptrdiff_t kFloat = sizeof(float);
+  const ptrdiff_t stride = args.a_stride * kFloat;
+  const char* row[kGroups];
+  unroll<kGroups>([&](auto g) BCAI_LAMBDA {
+    row[g.value] = reinterpret_cast<const char*>(args.a) + 3 * g.value * stride;
+    asm("" : "+r"(row[g.value]));  // else the compiler makes 14 pointers of them, and spills those
+  });
+  typename S::F32 sum[kRows][kVectors];
+  unroll<kRows>([&](auto r) BCAI_LAMBDA {
+    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
+      sum[r.value][j.value] = args.resume
+                                  ? S::load(args.c + r.value * args.c_stride + j.value * S::kLanes)
+                                  : S::set(0.0f);
+    });
+  });
+  unroll<kRows>([&](auto r) BCAI_LAMBDA {
+    unroll<(kVectors * S::kLanes + 15) / 16>([&](auto j) BCAI_LAMBDA {
+      __builtin_prefetch(args.next_c + r.value * args.c_stride + j.value * 16, 1);
+    });
+  });
+  const char* ahead = args.ahead;
+  const float* b = args.b;
+  const auto step = [&](auto u) BCAI_LAMBDA {
+    const float* at = b + u.value * kStep;
+    typename S::F32 column[kVectors];
+    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
+      column[j.value] = S::load(at + j.value * S::kLanes);
+      if constexpr (j.value * S::kLanes % 16 == 0) {
+        __builtin_prefetch(reinterpret_cast<const char*>(at + j.value * S::kLanes) +
+                           kPrefetchBytes);
+      }
+    });
+    unroll<kRows>([&](auto r) BCAI_LAMBDA {
+      const char* x = row[r.value / 3] + (r.value % 3) * stride + u.value * kFloat;
+      const auto factor = S::set(*reinterpret_cast<const float*>(x));
+      unroll<kVectors>([&](auto j) BCAI_LAMBDA {
+        sum[r.value][j.value] = S::fma(factor, column[j.value], sum[r.value][j.value]);
+      });
+    });
+  };
+  const auto advance = [&](ptrdiff_t by) BCAI_LAMBDA {
+    b += by * kStep;
+    unroll<kGroups>([&](auto g) BCAI_LAMBDA { row[g.value] += by * kFloat; });
+  };
+  int64_t k = 0;
+  for (; k + 4 <= args.depth; k += 4) {
+    __builtin_prefetch(ahead, 0, 2);
+    __builtin_prefetch(ahead + 64, 0, 2);
+    ahead += args.ahead_step;
+    unroll<4>(step);
+    advance(4);
+  }
+  for (; k < args.depth; ++k) {
+    step(Index<0>{});
+    advance(1);
+  }
+  unroll<kRows>([&](auto r) BCAI_LAMBDA {
+    unroll<kVectors>([&](auto j) BCAI_LAMBDA {
+      S::store(args.c + r.value * args.c_stride + j.value * S::kLanes, sum[r.value][j.value]);
+    });
+  });
+}
+
+// Tiles of 1 to TileShape<S>::kRows rows, index 0 unused.
+template <class S, int kVectors, ptrdiff_t kStep>
+struct TileTable {
+  TileFunction rows[TileShape<S>::kRows + 1] = {};
+  constexpr TileTable() {
+    unroll<TileShape<S>::kRows>(
+        [&](auto r) { rows[r.value + 1] = tile<S, r.value + 1, kVectors, kStep>; });
+  }
+};
+
+constexpr TileTable<Simd, TileShape<Simd>::kVectors, kPanelColumns> kWhole;
+constexpr TileTable<Simd, 16 / Simd::kLanes, kPanelColumns / 2> kHalf;
+
+}  // namespace
+
+template <>
+TileFunction panel_tile<Simd>(int64_t rows, bool half) {
+  return (half ? kHalf.rows : kWhole.rows)[rows];
+}
+
+}  // namespace bcai::vm
