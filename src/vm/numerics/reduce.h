@@ -10,12 +10,10 @@
 
 #include <cstdint>
 
+#include "vm/numerics/reduce_block.h"
 #include "vm/numerics/vectors.h"
 
 namespace bcai::vm {
-
-inline constexpr int64_t kReduceBlock = 4096;
-inline constexpr int kReduceLanes = 16;
 
 // What a sum and a product are: the neutral value, the fold of one vector's lanes or of vectors.
 template <typename S>
