@@ -125,10 +125,36 @@ void run_prompt(const AttentionArgs& args, int64_t begin, int64_t end, float* sc
   }
 }
 
-// Brings rows of a head into L2.
-void fetch_rows(const float* rows, ptrdiff_t stride, int64_t count, int64_t size) {
-  for (int64_t r = 0; r < count; ++r) {
-    for (int64_t i = 0; i < size; i += 16) __builtin_prefetch(rows + r * stride + i, 0, 2);
+// Up to kStreamKeys keys as a panel. Meanwhile the next rows (if not null) come into L2, few at a
+// time: more would hold up the loads behind them.
+void pack_keys(const float* k, const float* next, ptrdiff_t stride, int64_t count, int64_t size,
+               float* to) {
+  const int64_t width = panel_width(count, 0);
+  for (int64_t d = 0; d < size; d += 16) {
+    for (int64_t r = 0; next != nullptr && r < kStreamKeys; ++r) {
+      __builtin_prefetch(next + r * stride + d, 0, 2);
+    }
+    transpose<S>(k + d, stride, count, size - d < 16 ? size - d : 16, to + d * width, width);
+  }
+  if (count == width) return;
+  for (int64_t d = 0; d < size; ++d) fill_zero<S>(to + d * width + count, width - count);
+}
+
+void pack_values(const float* v, const float* next, ptrdiff_t stride, int64_t count, int64_t size,
+                 float* to) {
+  for (int64_t r = 0; r < count; ++r, v += stride) {
+    for (int64_t panel = 0; panel < panel_count(size); ++panel) {
+      const int64_t first = panel * kPanelColumns;
+      const int64_t width = panel_width(size, panel);
+      const int64_t valid = size - first < width ? size - first : width;
+      float* row = to + first * count + r * width;
+      if (next != nullptr) {
+        __builtin_prefetch(next + r * stride + first, 0, 2);
+        __builtin_prefetch(next + r * stride + first + width - 1, 0, 2);
+      }
+      copy<S>(v + first, valid, row);
+      fill_zero<S>(row + valid, width - valid);
+    }
   }
 }
 
@@ -183,11 +209,9 @@ class Stream {
     const Head first = head(g, 0);
     const int64_t count = keys - key < kStreamKeys ? keys - key : kStreamKeys;
     const float* k = first.k + key * args_.k_stride;
-    if (key + 2 * kStreamKeys <= keys) {
-      fetch_rows(k + kStreamKeys * args_.k_stride, args_.k_stride, kStreamKeys, args_.head_size);
-    }
-    pack_panel<S>(k, args_.k_stride, MatrixLayout::kTransposed, count, 0, 0, args_.head_size,
-                  packed_);
+    const bool more = key + 2 * kStreamKeys <= keys;
+    pack_keys(k, more ? k + kStreamKeys * args_.k_stride : nullptr, args_.k_stride, count,
+              args_.head_size, packed_);
     const bool together = args_.queries == 1;
     for (int64_t h = 0; h < (together ? 1 : group_); ++h) {
       multiply_panel<S>({.a = first.q + h * args_.head_size,
@@ -204,13 +228,9 @@ class Stream {
     const Head first = head(g, 0);
     const int64_t count = keys - key < kStreamKeys ? keys - key : kStreamKeys;
     const float* v = first.v + key * args_.v_stride;
-    if (key + 2 * kStreamKeys <= keys) {
-      fetch_rows(v + kStreamKeys * args_.v_stride, args_.v_stride, kStreamKeys, args_.head_size);
-    }
-    for (int64_t panel = 0; panel < panel_count(args_.head_size); ++panel) {
-      pack_panel<S>(v, args_.v_stride, MatrixLayout::kRows, args_.head_size, panel, 0, count,
-                    packed_ + panel * kPanelColumns * count);
-    }
+    const bool more = key + 2 * kStreamKeys <= keys;
+    pack_values(v, more ? v + kStreamKeys * args_.v_stride : nullptr, args_.v_stride, count,
+                args_.head_size, packed_);
     const ValueBlock values{.panels = packed_, .begin = key, .end = key + count};
     if (args_.queries > 1) {
       for (int64_t h = 0; h < group_; ++h) add_values<S>(rows(g, h), values);

@@ -28,10 +28,25 @@ struct Pixel {
   int64_t column;
 };
 
-// Floats [begin, end) of a run, zeros where it leaves the line of the input that starts at `line`
-// (null: the whole line is padding). `column` is the input column of the run's first tap.
-void gather_run(const ConvolutionArgs& args, const Runs& runs, const float* line, int64_t column,
-                int64_t begin, int64_t end, float* to) {
+// The first output pixel of a row of the matmul.
+Pixel pixel_of(const ConvolutionArgs& args, int64_t row) {
+  return {.image = row / (args.output_height * args.output_width),
+          .row = row / args.output_width % args.output_height,
+          .column = row % args.output_width};
+}
+
+void advance(const ConvolutionArgs& args, Pixel& pixel) {
+  if (++pixel.column < args.output_width) return;
+  pixel.column = 0;
+  if (++pixel.row < args.output_height) return;
+  pixel.row = 0;
+  ++pixel.image;
+}
+
+// Floats [begin, end) of a run that leaves the line of the input that starts at `line` (null: the
+// whole line is padding), with zeros outside. `column` is the input column of the run's first tap.
+void gather_edge(const ConvolutionArgs& args, const Runs& runs, const float* line, int64_t column,
+                 int64_t begin, int64_t end, float* to) {
   int64_t left = column < 0 ? -column * runs.group_channels : 0;
   int64_t right = (args.width - column) * runs.group_channels;
   if (line == nullptr || left > end) left = end;
@@ -43,22 +58,47 @@ void gather_run(const ConvolutionArgs& args, const Runs& runs, const float* line
   fill_zero<S>(to + right - begin, end - right);
 }
 
-// Taps [begin, end) of one pixel.
-void gather_pixel(const ConvolutionArgs& args, const Runs& runs, const float* input,
-                  const Pixel& pixel, int64_t begin, int64_t end, float* to) {
+// Floats [begin, end) of one run, of `count` pixels.
+void gather_run(const ConvolutionArgs& args, const Runs& runs, const float* input, Pixel pixel,
+                int64_t count, int64_t run, int64_t begin, int64_t end, float* to,
+                ptrdiff_t to_stride) {
   const int64_t per_line = args.kernel_width / runs.taps;
-  for (int64_t run = begin / runs.floats; run * runs.floats < end; ++run) {
-    const int64_t row =
-        pixel.row * args.stride_height - args.pad_top + run / per_line * args.dilation_height;
-    const int64_t column =
-        pixel.column * args.stride_width - args.pad_left + run % per_line * args.dilation_width;
-    const float* line = row < 0 || row >= args.height ? nullptr
-                                                      : input + (pixel.image * args.height + row) *
-                                                                    args.width * args.channels;
-    const int64_t start = run * runs.floats;
-    const int64_t from = begin > start ? begin - start : 0;
-    const int64_t stop = end - start < runs.floats ? end - start : runs.floats;
-    gather_run(args, runs, line, column, from, stop, to + start + from - begin);
+  const int64_t down = run / per_line * args.dilation_height - args.pad_top;
+  const int64_t right = run % per_line * args.dilation_width - args.pad_left;
+  for (int64_t i = 0; i < count; ++i, to += to_stride) {
+    const int64_t row = pixel.row * args.stride_height + down;
+    const int64_t column = pixel.column * args.stride_width + right;
+    const bool there = row >= 0 && row < args.height;
+    const float* line =
+        there ? input + (pixel.image * args.height + row) * args.width * args.channels : nullptr;
+    if (there && column >= 0 && column + runs.taps <= args.width) {
+      copy<S>(line + column * args.channels + begin, end - begin, to);
+    } else {
+      gather_edge(args, runs, line, column, begin, end, to);
+    }
+    advance(args, pixel);
+  }
+}
+
+// The block's rows, some at a time so that they stay in L1 while their runs are laid side by side.
+void gather_rows(const ConvolutionArgs& args, const Runs& runs, const float* input,
+                 const Block& block, float* to) {
+  constexpr int64_t kRowsAtATime = 16;
+  Pixel pixel = pixel_of(args, block.row_begin);
+  for (int64_t r = block.row_begin; r < block.row_end; r += kRowsAtATime) {
+    const int64_t left = block.row_end - r;
+    const int64_t count = left < kRowsAtATime ? left : kRowsAtATime;
+    for (int64_t run = block.depth_begin / runs.floats; run * runs.floats < block.depth_end;
+         ++run) {
+      const int64_t start = run * runs.floats;
+      const int64_t from = block.depth_begin > start ? block.depth_begin - start : 0;
+      const int64_t rest = block.depth_end - start;
+      gather_run(args, runs, input, pixel, count, run, from,
+                 rest < runs.floats ? rest : runs.floats,
+                 to + (r - block.row_begin) * block.a_stride + start + from - block.depth_begin,
+                 block.a_stride);
+    }
+    for (int64_t i = 0; i < count; ++i) advance(args, pixel);
   }
 }
 
@@ -67,17 +107,7 @@ void run_group(const ConvolutionArgs& args, int64_t group, int64_t begin, int64_
   const MatMulArgs product = convolution_matmul(args, group);
   const Runs runs(args);
   const auto gather = [&](const Block& block, float* to) {
-    Pixel pixel{.image = block.row_begin / (args.output_height * args.output_width),
-                .row = block.row_begin / args.output_width % args.output_height,
-                .column = block.row_begin % args.output_width};
-    for (int64_t r = block.row_begin; r < block.row_end; ++r, to += block.a_stride) {
-      gather_pixel(args, runs, product.a, pixel, block.depth_begin, block.depth_end, to);
-      if (++pixel.column < args.output_width) continue;
-      pixel.column = 0;
-      if (++pixel.row < args.output_height) continue;
-      pixel.row = 0;
-      ++pixel.image;
-    }
+    gather_rows(args, runs, product.a, block, to);
   };
   const int64_t panels = panel_count(product.columns);
   const int64_t block_rows = matmul_block_rows(product);

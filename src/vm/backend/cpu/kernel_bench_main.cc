@@ -53,8 +53,9 @@ __attribute__((target("avx512f"))) double peak_gflops() {
   const int64_t runs = 100000;
   const double start = thread_seconds();
   for (int64_t n = 0; n < runs; ++n) {
-    for (auto& chain : x) {
-      chain = _mm512_fmadd_ps(chain, _mm512_set1_ps(0.999f), _mm512_set1_ps(1e-6f));
+#pragma GCC unroll 14
+    for (int i = 0; i < kChains; ++i) {
+      x[i] = _mm512_fmadd_ps(x[i], _mm512_set1_ps(0.999f), _mm512_set1_ps(1e-6f));
     }
     asm volatile("" : "+v"(x[0]));
   }
