@@ -35,9 +35,10 @@ constexpr Oracle kOracles[] = {
     {"sin", [](double x) { return std::sin(x); }},
     {"cos", [](double x) { return std::cos(x); }},
     {"sigmoid", [](double x) { return 1 / (1 + std::exp(-x)); }},
-    {"silu", [](double x) { return x < -700 ? -0.0 : x / (1 + std::exp(-x)); }},
+    {"silu", [](double x) { return x < -700 ? -0.0 : x / (1 + std::exp(-x)); }, -87.0f},
     {"softplus", [](double x) { return (x < 0 ? 0 : x) + std::log1p(std::exp(-std::fabs(x))); }},
-    {"gelu_erf", [](double x) { return x < -40 ? -0.0 : 0.5 * x * std::erfc(-x * kRootHalf); }},
+    {"gelu_erf", [](double x) { return x < -40 ? -0.0 : 0.5 * x * std::erfc(-x * kRootHalf); },
+     0.0f},
     {"gelu_tanh",
      [](double x) {
        const double inner = 0.79788456080286535588 * (x + 0.044715 * x * x * x);
