@@ -8,7 +8,7 @@
 namespace bcai::vm {
 
 // Every channel is a group of its own: its kernel runs over channels instead of panels.
-constexpr bool convolution_is_depthwise(const ConvolutionArgs& args) {
+constexpr BCAI_INLINE bool convolution_is_depthwise(const ConvolutionArgs& args) {
   return args.groups == args.channels && args.output_channels == args.channels && args.groups > 1;
 }
 

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "vm/numerics/simd.h"
+
 namespace bcai::vm {
 
 // A cache of packed blobs on disk has it in its key.
@@ -13,17 +15,17 @@ inline constexpr int kPanelVersion = 1;
 
 inline constexpr int64_t kPanelColumns = 32;
 
-constexpr int64_t panel_count(int64_t columns) {
+constexpr BCAI_INLINE int64_t panel_count(int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns;
 }
 
 // Columns stored for a panel, 32 or 16.
-constexpr int64_t panel_width(int64_t columns, int64_t panel) {
+constexpr BCAI_INLINE int64_t panel_width(int64_t columns, int64_t panel) {
   return columns - panel * kPanelColumns > kPanelColumns / 2 ? kPanelColumns : kPanelColumns / 2;
 }
 
 // Floats of all panels.
-constexpr int64_t panel_floats(int64_t depth, int64_t columns) {
+constexpr BCAI_INLINE int64_t panel_floats(int64_t depth, int64_t columns) {
   if (columns == 0) return 0;
   const int64_t last = panel_count(columns) - 1;
   return depth * (last * kPanelColumns + panel_width(columns, last));

@@ -49,12 +49,12 @@ struct EvenSplit {
   int64_t count;
   int64_t size;
   int64_t larger;  // how many parts have size + 1
-  EvenSplit(int64_t n, int64_t part_max)
+  BCAI_INLINE EvenSplit(int64_t n, int64_t part_max)
       : count((n + part_max - 1) / part_max),
         size(count == 0 ? 0 : n / count),
         larger(count == 0 ? 0 : n % count) {}
-  int64_t of(int64_t i) const { return size + (i < larger ? 1 : 0); }
-  int64_t first(int64_t i) const { return i * size + (i < larger ? i : larger); }
+  BCAI_INLINE int64_t of(int64_t i) const { return size + (i < larger ? 1 : 0); }
+  BCAI_INLINE int64_t first(int64_t i) const { return i * size + (i < larger ? i : larger); }
 };
 
 // C (+)= A * one panel of `width` columns, `rows` rows of any number. C has room for the whole
