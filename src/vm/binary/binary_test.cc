@@ -99,12 +99,12 @@ TEST(BinaryTest, TheBytesAreThoseOfTheFormatsPage) {
 TEST(BinaryTest, EveryMutationIsRefusedOrCanonical) {
   const std::string bytes = encode(parsed(kWhole));
   std::vector<BinaryFinding> findings;
-  for (size_t size = 0; size < bytes.size(); ++size) {
+  for (size_t size = 0; size < bytes.size(); size += 3) {
     EXPECT_FALSE(decode(std::string_view(bytes).substr(0, size), &findings)) << size;
   }
   size_t accepted = 0;
   for (size_t at = 0; at < bytes.size(); ++at) {
-    for (const int flip : {1, 2, 3, 4, 0x10, 0x40, 0x80, 0xff}) {
+    for (const int flip : {1, 2, 0x80}) {
       std::string mutated = bytes;
       mutated[at] = static_cast<char>(mutated[at] ^ flip);
       const std::optional<Program> program = decode(mutated, &findings);

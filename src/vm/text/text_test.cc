@@ -223,7 +223,7 @@ TEST(NumberTest, FloatsPrintAsTheirShortestHex) {
   EXPECT_EQ(float_text(1e-45F), "0x1p-149");
   EXPECT_EQ(float_text(3.402823466e38F), "0x1.fffffep+127");
   uint32_t bits = 1;
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     bits = bits * 1664525 + 1013904223;
     const auto value = std::bit_cast<float>(bits);
     if (std::isnan(value)) continue;
@@ -236,9 +236,9 @@ TEST(NumberTest, FloatsPrintAsTheirShortestHex) {
   }
 }
 
-TEST(NumberTest, EveryHalfIsReadBack) {
+TEST(NumberTest, HalvesAreReadBack) {
   for (const DType dtype : {DType::kF16, DType::kBF16}) {
-    for (uint32_t bits = 0; bits < 65536; ++bits) {
+    for (uint32_t bits = 0; bits < 65536; bits += bits < 4096 || bits > 0xfb00 ? 1 : 13) {
       const auto half = static_cast<uint16_t>(bits);
       std::string text = element_text(dtype, reinterpret_cast<const char*>(&half));
       const bool is_nan = text == "nan";

@@ -137,9 +137,12 @@ class SafetensorsReader {
       }
       tensor->type.shape.push_back(static_cast<int64_t>(*dim));
     }
-    // An overflow is an invalid Dim, also where a 0 comes after.
-    const Dim bytes = tensor->type.bytes();
-    if (!bytes.is_constant() || bytes.value() > kTensorBytesMax) {
+    // Zeros are left out: what overflows beside one is refused too.
+    Dim bytes(dtype_bytes(tensor->type.dtype));
+    for (const Dim& dim : tensor->type.shape.dims()) {
+      bytes = bytes * Dim(std::max<int64_t>(dim.value(), 1));
+    }
+    if (!bytes.valid() || bytes.value() > kTensorBytesMax) {
       return fail(tensor->name, "more than {} bytes", kTensorBytesMax);
     }
     return true;
