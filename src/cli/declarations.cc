@@ -478,6 +478,10 @@ void Declarations::add_vm_commands() {
   run->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
+  run->add_option("--weights", vm_.weights,
+                  "A safetensors file the program names by digest; kept for later (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");
   add_json(run, vm_.json);
   CLI::App* isa = verb("isa", "Lists the instructions", "bcai vm isa", VmOptions::Verb::kIsa);

@@ -176,6 +176,7 @@ struct VmOptions {
   std::string output;
   std::vector<std::string> bindings;  // SYMBOL=NUMBER
   std::vector<std::string> inputs;    // NAME=FILE.npy
+  std::vector<std::string> weights;   // safetensors files
   bool json = false;
   bool markdown = false;
 };

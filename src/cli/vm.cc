@@ -108,12 +108,8 @@ Result<void> quote(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-Result<vm::Tensor> no_weights(const vm::WeightFile& file, const vm::Param&) {
-  return error(ErrorCode::kNotFound, "weight file '{}' (sha256 {}) is not given", file.name,
-               file.sha256.text());
-}
-
-Result<void> run(const VmOptions& options, const Screen& screen) {
+Result<void> run(const VmOptions& options, const Context& context) {
+  const Screen& screen = context.screen;
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
                   read_inputs(verified.program(), options.inputs));
@@ -124,8 +120,14 @@ Result<void> run(const VmOptions& options, const Screen& screen) {
       vm::binding_of_shapes(verified.program(), shapes, &findings);
   if (!binding) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
   BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, *binding, false));
+  BCAI_TRY_ASSIGN(const ProgramWeights weights,
+                  ProgramWeights::open(verified.program(), options.weights,
+                                       context.settings.value(SettingKey::kDataDirectory)));
+  const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
+    return Result<vm::Tensor>(weights.tensor(file, param));
+  };
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> results,
-                  vm::reference::run(bound, inputs, no_weights));
+                  vm::reference::run(bound, inputs, tensor_of));
   const vm::Function& main = verified.program().functions[0];
   json::object printed;
   Table table({"RESULT", "TYPE", "SHA256", "FILE"});
@@ -172,13 +174,14 @@ Result<void> isa(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-Result<void> dispatch(const VmOptions& options, const Screen& screen) {
+Result<void> dispatch(const VmOptions& options, const Context& context) {
+  const Screen& screen = context.screen;
   switch (options.verb) {
     case VmOptions::Verb::kAssemble: return assemble(options, screen);
     case VmOptions::Verb::kDisassemble: return disassemble(options, screen);
     case VmOptions::Verb::kVerify: return verify(options, screen);
     case VmOptions::Verb::kQuote: return quote(options, screen);
-    case VmOptions::Verb::kRun: return run(options, screen);
+    case VmOptions::Verb::kRun: return run(options, context);
     case VmOptions::Verb::kIsa: return isa(options, screen);
   }
   return {};
@@ -187,7 +190,7 @@ Result<void> dispatch(const VmOptions& options, const Screen& screen) {
 }  // namespace
 
 int execute(const VmOptions& options, Context& context) {
-  const Result<void> done = dispatch(options, context.screen);
+  const Result<void> done = dispatch(options, context);
   return done ? 0 : report(context.screen, done.error());
 }
 

@@ -129,4 +129,46 @@ Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
   return inputs;
 }
 
+Result<ProgramWeights> ProgramWeights::open(const vm::Program& program,
+                                            const std::vector<std::string>& given,
+                                            const std::filesystem::path& directory) {
+  ProgramWeights weights;
+  if (program.files.empty() && given.empty()) return weights;
+  BCAI_TRY_ASSIGN(const std::unique_ptr<vm::WeightStore> store,
+                  vm::WeightStore::open(directory / "weights"));
+  std::vector<std::shared_ptr<const vm::Weights>> held;
+  for (const std::string& path : given) {
+    Result<std::shared_ptr<const vm::Weights>> added = store->add(path);
+    if (!added) return std::move(added).error();
+    held.push_back(*std::move(added));
+  }
+  for (const vm::WeightFile& file : program.files) {
+    Result<std::shared_ptr<const vm::Weights>> loaded = store->load(file.sha256);
+    if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
+      return error(ErrorCode::kNotFound, "weight file '{}' (sha256 {}) is missing: --weights FILE",
+                   file.name, file.sha256.text());
+    }
+    if (!loaded) return std::move(loaded).error();
+    weights.files_[file.sha256] = *std::move(loaded);
+  }
+  for (const vm::Param& param : program.params) {
+    const vm::WeightFile& file = program.files[param.file];
+    const vm::TensorView* found = weights.files_[file.sha256]->find(param.name);
+    if (found == nullptr || !(found->type == param.type)) {
+      return error(ErrorCode::kInvalidArgument, "V27: weight file '{}' has {} as '{}', expected {}",
+                   file.name, found == nullptr ? "nothing" : vm::to_text(found->type, {}),
+                   param.name, vm::to_text(param.type, {}));
+    }
+  }
+  return weights;
+}
+
+vm::Tensor ProgramWeights::tensor(const vm::WeightFile& file, const vm::Param& param) const {
+  const std::shared_ptr<const vm::Weights>& weights = files_.at(file.sha256);
+  const vm::TensorView* view = weights->find(param.name);
+  // Tensors of a program are never written to; the interpreter copies what it changes.
+  auto* bytes = reinterpret_cast<std::byte*>(const_cast<char*>(view->bytes.data()));
+  return vm::Tensor::borrow(param.type.dtype, vm::dims_of(param.type.shape), bytes, weights);
+}
+
 }  // namespace bcai::cli

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 BCAI = os.environ.get("BCAI_PROGRAM", "build/release/src/cli/bcai")
-NAMES = {"float32": "f32", "int64": "i64", "int32": "i32", "int8": "i8", "uint8": "u8", "bool": "bool"}
+NAMES = {
+    "float32": "f32",
+    "int64": "i64",
+    "int32": "i32",
+    "int8": "i8",
+    "uint8": "u8",
+    "bool": "bool",
+}
 
 
 class Refused(Exception):
@@ -27,13 +34,19 @@ class Machine:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def run(self, text: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def run(
+        self, text: str, inputs: dict[str, np.ndarray], options: list[str] | None = None
+    ) -> dict[str, np.ndarray]:
         (self.directory / "program.bcasm").write_text(text)
         command = [BCAI, "vm", "run", "program.bcasm", "--json", "--output-dir", "out"]
+        command += options or []
         for name, array in inputs.items():
             np.save(self.directory / f"{name}.npy", array)
             command += ["--input", f"{name}={name}.npy"]
-        done = subprocess.run(command, cwd=self.directory, capture_output=True, text=True)
+        environment = {**os.environ, "BCAI_DATA_DIR": str(self.directory / "data")}
+        done = subprocess.run(
+            command, cwd=self.directory, env=environment, capture_output=True, text=True
+        )
         if done.returncode != 0:
             raise Refused(done.stderr)
         return {

@@ -62,7 +62,7 @@ def abs_of(exact: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
     return lambda *arrays: exact(*(np.abs(a) for a in arrays))
 
 
-def unary(name: str, exact: Callable, ulps: float, values: np.ndarray | None = None, **more) -> Case:
+def unary(name: str, exact: Callable, ulps: float, values: np.ndarray | None = None, **more):
     return Case(name, [normal(5, 77) * 4 if values is None else values], exact, ulps=ulps, **more)
 
 
@@ -243,12 +243,13 @@ CASES = [
     Case("CumSum", [normal(3, 50)], lambda x: x.cumsum(1), "axis=1", terms=50,
          magnitude=lambda x: np.abs(x).cumsum(1)),
     Case("TopK", [normal(3, 20)],
-         lambda x: [-np.sort(-x, 1)[:, :4], np.argsort(-x, 1, kind="stable")[:, :4]], "axis=1, k=4"),
+         lambda x: [-np.sort(-x, 1)[:, :4], np.argsort(-x, 1, kind="stable")[:, :4]],
+         "axis=1, k=4"),
     # Linear algebra.
     Case("TensorMatMul", [normal(2, 1, 7, 33), normal(3, 33, 5)], MATMUL, terms=33,
          magnitude=abs_of(MATMUL)),
     Case("TensorMatMul", [normal(33, 7), normal(5, 33), normal(5)],
-         lambda a, b, c: a.T @ b.T + c, "transpose_a=1, transpose_b=1", terms=34, label="transposed",
+         lambda a, b, c: a.T @ b.T + c, "transpose_a=1, transpose_b=1", terms=34, label="turned",
          magnitude=lambda a, b, c: abs(a).T @ abs(b).T + abs(c)),
     Case("TensorMatMul", [normal(7, 33), normal(33, 5), normal(5)],
          lambda a, b, c: np.maximum(a @ b + c, 0), "activation=relu", terms=34, label="relu",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs with control flow and states, and the commands that read programs."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -173,3 +174,32 @@ def test_the_reference_page_is_the_table() -> None:
     assert page.read_text() == bcai("isa", "--markdown").stdout, (
         "run: bcai vm isa --markdown > docs/reference/instructions.md"
     )
+
+
+def test_weights_come_from_safetensors_by_digest(machine: Machine) -> None:
+    from safetensors.numpy import save_file
+
+    random = np.random.default_rng(5)
+    w = random.standard_normal((16, 4)).astype(np.float32)
+    x = random.standard_normal((3, 16)).astype(np.float32)
+    path = machine.directory / "model.safetensors"
+    save_file({"layer.weight": w}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = f"""bcvm 1.0 profile n1
+sym B in [1,64]
+weights model sha256:{digest} size {path.stat().st_size}
+func @main(%x: f32[B,16]) -> (%y: f32[B,4]) {{
+  %w = Param model "layer.weight" : f32[16,4]
+  %p = TensorMatMul %x, %w : f32[B,4]
+  return %p
+}}
+"""
+    missing = r"weight file 'model' \(sha256 .*\) is missing: --weights FILE"
+    with pytest.raises(Refused, match=missing):
+        machine.run(text, {"x": x})
+    given = ["--weights", str(path)]
+    np.testing.assert_allclose(machine.run(text, {"x": x}, given)["y"], x @ w, rtol=1e-5)
+    machine.run(text, {"x": x})  # the store has it now
+    with pytest.raises(Refused, match=r"V27: .* f32\[16,4\] as 'layer.weight', expected f32\[4,16\]"):
+        machine.run(text.replace("f32[16,4]", "f32[4,16]").replace(
+            "%x, %w :", "%x, %w {transpose_b=1} :"), {"x": x})

@@ -7,6 +7,7 @@
 
 #include "vm/backend/reference/elementary.h"
 #include "vm/backend/reference/step.h"
+#include "vm/backend/reference/sum.h"
 
 namespace bcai::vm::reference {
 namespace {
@@ -160,8 +161,7 @@ Result<void> pool(const Step& step) {
   for (int64_t plane = 0; plane < x.dims()[0] * x.dims()[1]; ++plane) {
     for_each(windows.out, [&](const Triple& at) {
       float best = 0;
-      float sum = 0;
-      int64_t taps = 0;
+      std::vector<float> taps;
       int64_t padded = 0;
       for_each(windows.kernel, [&](const Triple& tap) {
         const Triple from = windows.source(at, tap);
@@ -173,11 +173,11 @@ Result<void> pool(const Step& step) {
         if (counted) ++padded;
         if (!inside(from, windows.in)) return;
         const float in = x.data<float>()[plane * volume(windows.in) + flat(from, windows.in)];
-        best = taps == 0 ? in + 0.0F : maximum(best, in);
-        sum += in;
-        ++taps;
+        best = taps.empty() ? in + 0.0F : maximum(best, in);
+        taps.push_back(in);
       });
-      const float mean = sum / static_cast<float>(with_padding ? padded : taps);
+      const auto inside_count = static_cast<int64_t>(taps.size());
+      const float mean = sum_r4(taps) / static_cast<float>(with_padding ? padded : inside_count);
       y.data<float>()[plane * volume(windows.out) + flat(at, windows.out)] =
           canonical(largest ? best : mean);
     });

@@ -15,11 +15,7 @@ float fold_f32(Opcode opcode, const std::vector<float>& terms) {
   switch (opcode) {
     case Opcode::kReduceSum: return sum_r4(terms);
     case Opcode::kReduceMean: return sum_r4(terms) / static_cast<float>(terms.size());
-    case Opcode::kReduceProd: {
-      float product = 1;
-      for (const float term : terms) product *= term;
-      return product;
-    }
+    case Opcode::kReduceProd: return product_r4(terms);
     default: {
       float best = terms[0] + 0.0F;
       for (const float term : terms) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "vm/tensor/tensor.h"
 
@@ -13,5 +14,7 @@ namespace bcai::vm::reference {
 // i in it: lane + x[i], or fma(x[i], y[i], lane).
 float sum_r4(int64_t count, const std::function<float(float lane, int64_t i)>& accumulate);
 float sum_r4(const std::vector<float>& terms);
+// The same tree with products, from 1.
+float product_r4(const std::vector<float>& terms);
 
 }  // namespace bcai::vm::reference

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "vm/backend/reference/elementary.h"
 #include "vm/backend/reference/step.h"
@@ -66,6 +67,7 @@ void attend(const Step& step, const AttentionShape& shape, int64_t batch, int64_
   if (scores.empty()) return;
   float most = scores[0] + 0.0F;
   for (const float score : scores) most = maximum(most, score);
+  if (most == -std::numeric_limits<float>::infinity()) return;  // every key is masked: zeros
   for (float& score : scores) score = exp_n1(score - most);
   const float sum = sum_r4(scores);
   for (int64_t d = 0; d < shape.value_dim; ++d) {
