@@ -200,6 +200,7 @@ func @main(%x: f32[B,16]) -> (%y: f32[B,4]) {{
     given = ["--weights", str(path)]
     np.testing.assert_allclose(machine.run(text, {"x": x}, given)["y"], x @ w, rtol=1e-5)
     machine.run(text, {"x": x})  # the store has it now
-    with pytest.raises(Refused, match=r"V27: .* f32\[16,4\] as 'layer.weight', expected f32\[4,16\]"):
-        machine.run(text.replace("f32[16,4]", "f32[4,16]").replace(
-            "%x, %w :", "%x, %w {transpose_b=1} :"), {"x": x})
+    turned = text.replace("f32[16,4]", "f32[4,16]").replace("%w :", "%w {transpose_b=1} :")
+    wrong = r"V27: .* has f32\[16,4\] as 'layer.weight', expected f32\[4,16\]"
+    with pytest.raises(Refused, match=wrong):
+        machine.run(turned, {"x": x})
