@@ -471,19 +471,32 @@ void Declarations::add_vm_commands() {
       ->type_name("NAME=N")
       ->allow_extra_args(false);
   add_json(quote, vm_.json);
+  const auto add_inputs = [this](CLI::App* app) {
+    app->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
+        ->type_name("NAME=FILE")
+        ->allow_extra_args(false);
+    app->add_option("--weights", vm_.weights,
+                    "A safetensors file the program names by digest; kept for later (repeatable)")
+        ->type_name("FILE")
+        ->allow_extra_args(false);
+  };
   CLI::App* run =
       verb("run", "Runs a program on the reference backend",
            "bcai vm run model.bcvm --input x=x.npy --output-dir out", VmOptions::Verb::kRun);
   add_program(run);
-  run->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
-      ->type_name("NAME=FILE")
-      ->allow_extra_args(false);
-  run->add_option("--weights", vm_.weights,
-                  "A safetensors file the program names by digest; kept for later (repeatable)")
-      ->type_name("FILE")
-      ->allow_extra_args(false);
+  add_inputs(run);
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");
+  CLI::Option* receipt = run->add_option("--receipt", vm_.receipt, "Writes what the run commits to")
+                             ->type_name("FILE");
+  run->add_flag("--trace", vm_.trace, "With a root for every instruction")->needs(receipt);
   add_json(run, vm_.json);
+  CLI::App* check =
+      verb("check", "Runs again and compares with a receipt",
+           "bcai vm check model.bcvm receipt.json --input x=x.npy", VmOptions::Verb::kCheck);
+  add_program(check);
+  check->add_option("RECEIPT", vm_.receipt, "What a run committed to")->required();
+  add_inputs(check);
+  add_json(check, vm_.json);
   CLI::App* isa = verb("isa", "Lists the instructions", "bcai vm isa", VmOptions::Verb::kIsa);
   add_json(isa, vm_.json);
   isa->add_flag("--markdown", vm_.markdown, "The reference page");

@@ -170,13 +170,15 @@ struct CompletionOptions {
   std::string shell;
 };
 struct VmOptions {
-  enum class Verb : unsigned char { kAssemble, kDisassemble, kVerify, kQuote, kRun, kIsa };
+  enum class Verb : unsigned char { kAssemble, kDisassemble, kVerify, kQuote, kRun, kCheck, kIsa };
   Verb verb = Verb::kIsa;
   std::string program;
   std::string output;
   std::vector<std::string> bindings;  // SYMBOL=NUMBER
   std::vector<std::string> inputs;    // NAME=FILE.npy
   std::vector<std::string> weights;   // safetensors files
+  std::string receipt;
+  bool trace = false;
   bool json = false;
   bool markdown = false;
 };

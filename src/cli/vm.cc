@@ -10,6 +10,7 @@
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
 #include "vm/isa/reference.h"
+#include "vm/receipt/receipt.h"
 #include "vm/text/text.h"
 #include "vm/verify/cost.h"
 
@@ -108,8 +109,14 @@ Result<void> quote(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-Result<void> run(const VmOptions& options, const Context& context) {
-  const Screen& screen = context.screen;
+// A program run on given inputs, and what the run commits to.
+struct Ran {
+  vm::VerifiedProgram program;
+  std::vector<vm::Tensor> results;
+  vm::Receipt receipt;
+};
+
+Result<Ran> run_program(const VmOptions& options, const Context& context, bool with_trace) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
                   read_inputs(verified.program(), options.inputs));
@@ -126,25 +133,41 @@ Result<void> run(const VmOptions& options, const Context& context) {
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
-  BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> results,
-                  vm::reference::run(bound, inputs, tensor_of));
-  const vm::Function& main = verified.program().functions[0];
+  vm::ReceiptRecorder recorder(verified, vm::program_identity(verified.program()), *binding,
+                               with_trace);
+  const auto observe = [&](vm::ValueId value, const vm::Tensor& tensor) {
+    recorder.observe(value, tensor);
+  };
+  BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
+                  vm::reference::run(bound, inputs, tensor_of, observe));
+  vm::Receipt receipt = recorder.finish(inputs, results);
+  return Ran{verified, std::move(results), std::move(receipt)};
+}
+
+Result<void> run(const VmOptions& options, const Context& context) {
+  const Screen& screen = context.screen;
+  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, options.trace));
+  const vm::Function& main = ran.program.program().functions[0];
   json::object printed;
   Table table({"RESULT", "TYPE", "SHA256", "FILE"});
-  for (size_t i = 0; i < results.size(); ++i) {
-    const auto bytes = results[i].bytes();
+  for (size_t i = 0; i < ran.results.size(); ++i) {
+    const auto bytes = ran.results[i].bytes();
     const std::string digest =
         Sha256::of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).text();
-    const std::string type = vm::to_text(results[i].type(), {});
+    const std::string type = vm::to_text(ran.results[i].type(), {});
     std::string path;
     if (!options.output.empty()) {
       BCAI_TRY(make_directories(options.output));
       path = (std::filesystem::path(options.output) / (main.result_names[i] + ".npy")).string();
-      BCAI_TRY_ASSIGN(const std::string file, vm::format_npy(results[i]));
+      BCAI_TRY_ASSIGN(const std::string file, vm::format_npy(ran.results[i]));
       BCAI_TRY(write_file(path, file));
     }
     printed[main.result_names[i]] = {{"type", type}, {"sha256", digest}, {"file", path}};
     table.add({{main.result_names[i]}, {type}, {digest.substr(0, 16)}, {path}});
+  }
+  if (!options.receipt.empty()) {
+    BCAI_TRY(write_file(options.receipt, to_pretty_text(vm::encode_receipt(ran.receipt))));
+    screen.note(fmt::format("{}: commitment {}", options.receipt, ran.receipt.commitment().text()));
   }
   if (options.json) {
     screen.out("{}\n", to_text(printed));
@@ -152,6 +175,40 @@ Result<void> run(const VmOptions& options, const Context& context) {
     screen.out("{}", table.text(screen));
   }
   return {};
+}
+
+Result<vm::Receipt> read_receipt(const std::string& path) {
+  BCAI_TRY_ASSIGN(const std::string text, read_file(path));
+  Result<json::value> value = parse_json(text);
+  if (!value) return error(ErrorCode::kInvalidArgument, "{}:{}", path, value.error().message);
+  std::vector<Finding> findings;
+  std::optional<vm::Receipt> receipt = vm::decode_receipt(*value, &findings);
+  if (receipt) return *std::move(receipt);
+  return error(ErrorCode::kInvalidArgument, "{}: {}", path, findings_text(findings));
+}
+
+// The exit code: 0 when the receipt holds, 1 when it does not.
+Result<int> check(const VmOptions& options, const Context& context) {
+  const Screen& screen = context.screen;
+  BCAI_TRY_ASSIGN(const vm::Receipt claimed, read_receipt(options.receipt));
+  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, !claimed.trace.empty()));
+  const vm::Program& program = ran.program.program();
+  const std::optional<vm::Difference> difference =
+      vm::compare_receipts(program, claimed, ran.receipt);
+  const std::string maker =
+      difference && difference->value ? vm::maker_of(program, *difference->value) : "";
+  if (options.json) {
+    json::object printed = {{"holds", !difference}};
+    if (difference) printed["differs"] = difference->what;
+    if (!maker.empty()) printed["instruction"] = maker;
+    screen.out("{}\n", to_text(printed));
+  } else if (!difference) {
+    screen.out("the receipt holds: commitment {}\n", claimed.commitment().text());
+  } else {
+    screen.out("the receipt does not hold: {} differs{}{}\n", difference->what,
+               maker.empty() ? "" : ", made by ", maker);
+  }
+  return difference ? 1 : 0;
 }
 
 Result<void> isa(const VmOptions& options, const Screen& screen) {
@@ -182,6 +239,7 @@ Result<void> dispatch(const VmOptions& options, const Context& context) {
     case VmOptions::Verb::kVerify: return verify(options, screen);
     case VmOptions::Verb::kQuote: return quote(options, screen);
     case VmOptions::Verb::kRun: return run(options, context);
+    case VmOptions::Verb::kCheck: break;
     case VmOptions::Verb::kIsa: return isa(options, screen);
   }
   return {};
@@ -190,6 +248,10 @@ Result<void> dispatch(const VmOptions& options, const Context& context) {
 }  // namespace
 
 int execute(const VmOptions& options, Context& context) {
+  if (options.verb == VmOptions::Verb::kCheck) {
+    const Result<int> holds = check(options, context);
+    return holds ? *holds : report(context.screen, holds.error());
+  }
   const Result<void> done = dispatch(options, context);
   return done ? 0 : report(context.screen, done.error());
 }

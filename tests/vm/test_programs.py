@@ -204,3 +204,54 @@ func @main(%x: f32[B,16]) -> (%y: f32[B,4]) {{
     wrong = r"V27: .* has f32\[16,4\] as 'layer.weight', expected f32\[4,16\]"
     with pytest.raises(Refused, match=wrong):
         machine.run(turned, {"x": x})
+
+
+def test_a_receipt_holds_or_names_the_instruction(machine: Machine) -> None:
+    random = np.random.default_rng(7)
+    inputs = {
+        "x": random.standard_normal((3, 16)).astype(np.float32),
+        "w": random.standard_normal((16, 4)).astype(np.float32),
+    }
+    more = "  %e = Exp %p : f32[B,4]\n  return %e\n}\ncheckpoints %p"
+    text = LINEAR.replace("  return %p\n}", more)
+    machine.run(text, inputs, ["--receipt", "receipt.json", "--trace"])
+    path = machine.directory / "receipt.json"
+
+    def check(receipt: dict) -> tuple[int, dict]:
+        path.write_text(json.dumps(receipt))
+        done = subprocess.run(
+            [BCAI, "vm", "check", "program.bcasm", "receipt.json", "--json",
+             "--input", "x=x.npy", "--input", "w=w.npy"],
+            cwd=machine.directory, capture_output=True, text=True,
+        )  # fmt: skip
+        return done.returncode, json.loads(done.stdout or "{}")
+
+    honest = json.loads(path.read_text())
+    assert check(honest) == (0, {"holds": True})
+    # A liar whose Exp gave other bits, and who says so in everything that follows from it.
+    liar = json.loads(json.dumps(honest))
+    liar["results"][0] = liar["trace"][1]["root"] = "5" * 64
+    assert check(liar)[0] == 2, "the commitment binds the results"
+    liar["commitment"] = commitment(liar)
+    code, found = check(liar)
+    assert code == 1
+    assert found["differs"] == "result 'y'"
+    assert found["instruction"].startswith("main, instruction 1 (Exp)")
+
+
+def commitment(receipt: dict) -> str:
+    """docs/formats/receipt.md, written anew."""
+    number = lambda value: value.to_bytes(8, "little")  # noqa: E731
+    text = lambda value: number(len(value)) + value.encode()  # noqa: E731
+    digest = bytes.fromhex
+    data = text(receipt["format"]) + digest(receipt["program"]) + text(receipt["profile"])
+    data += number(len(receipt["symbols"]))
+    for name, value in sorted(receipt["symbols"].items()):
+        data += text(name) + number(value)
+    for key in ("weights", "inputs"):
+        data += number(len(receipt[key])) + b"".join(map(digest, receipt[key]))
+    data += number(len(receipt["checkpoints"]))
+    for checkpoint in receipt["checkpoints"]:
+        data += number(checkpoint["value"]) + digest(checkpoint["root"])
+    data += number(len(receipt["results"])) + b"".join(map(digest, receipt["results"]))
+    return hashlib.sha256(data).hexdigest()

@@ -49,10 +49,13 @@ std::vector<int64_t> read_binding(const Program& program, const Binding& binding
                    given->second, symbol.min, symbol.max, symbol.multiple_of);
     }
   }
-  for (const auto& [name, value] : binding) {
-    const bool known = std::any_of(program.symbols.begin(), program.symbols.end(),
-                                   [&](const Symbol& symbol) { return symbol.name == name; });
-    if (!known) findings.add("V7", "symbol " + name, {}, "is given {}, but is unknown", value);
+  for (const auto& given : binding) {
+    const bool known =
+        std::any_of(program.symbols.begin(), program.symbols.end(),
+                    [&](const Symbol& symbol) { return symbol.name == given.first; });
+    if (!known) {
+      findings.add("V7", "symbol " + given.first, {}, "is given {}, but is unknown", given.second);
+    }
   }
   return values;
 }
