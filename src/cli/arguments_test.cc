@@ -68,6 +68,8 @@ TEST(Arguments, NestedCommands) {
       parsed<CreateKeyOptions>({"coordinator", "create-key", "--name", "n", "--role", "node"}).role,
       "node");
   EXPECT_EQ(parsed<CoordinatorOptions>({"coordinator"}).listen, "127.0.0.1:8080");
+  EXPECT_EQ(parsed<CoordinatorOptions>({"coordinator"}).uploads_bytes_max, std::nullopt);
+  EXPECT_EQ(parsed<UpOptions>({"up", "--uploads-max", "5GB"}).uploads_bytes_max, 5'000'000'000);
   EXPECT_EQ(parsed<KeysOptions>({"keys"}).verb, KeysOptions::Verb::kList);
   const auto keys = parsed<KeysOptions>({"keys", "revoke", "key_1", "--endpoint", "http://a"});
   EXPECT_EQ(keys.verb, KeysOptions::Verb::kRevoke);

@@ -32,7 +32,7 @@ int execute(const CoordinatorOptions& options, Context& context) {
   start.tls_certificate_file = options.tls_certificate;
   start.tls_key_file = options.tls_key;
   start.checker_python = context.settings.value(SettingKey::kPython);
-  if (options.uploads_bytes_max > 0) start.uploads.key_bytes_max = options.uploads_bytes_max;
+  if (options.uploads_bytes_max) start.uploads.key_bytes_max = *options.uploads_bytes_max;
   const Result<DirectoryLock> lock = DirectoryLock::take(start.data_directory);
   if (!lock) return report(screen, lock.error());
   Result<std::unique_ptr<coordinator::Coordinator>> running =

@@ -60,7 +60,7 @@ void add_data_directory(CLI::App* app, std::string& directory) {
       ->type_name("DIR");
 }
 
-void add_uploads_max(CLI::App* app, int64_t& bytes) {
+void add_uploads_max(CLI::App* app, std::optional<int64_t>& bytes) {
   app->add_option_function<std::string>(
          "--uploads-max", [&bytes](const std::string& text) { bytes = *parse_bytes(text); },
          "What a key may upload ahead of the jobs that name it; default: 10GB")

@@ -17,9 +17,7 @@ Result<std::unique_ptr<OneMachine>> OneMachine::start(const MachineOptions& opti
   coordinator.data_directory = options.directory / "coordinator";
   coordinator.checker_python = options.python;
   coordinator.listen = options.listen;
-  if (options.uploads_bytes_max > 0) {
-    coordinator.uploads.key_bytes_max = options.uploads_bytes_max;
-  }
+  if (options.uploads_bytes_max) coordinator.uploads.key_bytes_max = *options.uploads_bytes_max;
   if (options.listen.empty()) {
     BCAI_TRY_ASSIGN(machine->socket_, PrivateSocket::make(options.directory));
     coordinator.listen = machine->socket_.listen();

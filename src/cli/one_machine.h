@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -21,7 +22,7 @@ struct MachineOptions {
   std::string listen;  // "" is a private unix socket
   std::string python;
   int slots = 0;
-  int64_t uploads_bytes_max = 0;  // 0 is the default
+  std::optional<int64_t> uploads_bytes_max;
   bool strangers = false;
   bool with_node = true;
 };

@@ -112,7 +112,7 @@ struct UpOptions {
   std::string listen = "127.0.0.1:8080";
   std::string python;
   int slots = 0;
-  int64_t uploads_bytes_max = 0;  // 0 is the coordinator's default
+  std::optional<int64_t> uploads_bytes_max;
   bool strangers = false;
   bool save = true;  // endpoint and key into the config file
   bool verbose = false;
@@ -129,7 +129,7 @@ struct CoordinatorOptions {
   std::string tls_certificate;
   std::string tls_key;
   std::string python;
-  int64_t uploads_bytes_max = 0;
+  std::optional<int64_t> uploads_bytes_max;
   bool verbose = false;
 };
 struct CreateKeyOptions {

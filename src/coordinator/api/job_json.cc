@@ -127,12 +127,11 @@ json::object results_json(const JobRecord& job, AttemptId attempt, const Attempt
 }
 
 void add_log_record(json::object& out, const LogRecord& record, std::string& pending) {
-  std::string text = take_utf8(pending, record.text);
-  const bool differs = text != record.text;
+  const std::string text = take_utf8(pending, record.text);
   out["stream"] = to_json(name(record.stream));
   out["time"] = format_time(record.time);
-  out["text"] = std::move(text);
-  if (differs) out["bytes"] = to_base64(record.text);
+  out["text"] = text;
+  if (text != record.text) out["bytes"] = to_base64(record.text);
 }
 
 }  // namespace bcai::coordinator
