@@ -16,6 +16,16 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 set(BCAI_KERNEL_LEVELS portable)
 set(BCAI_KERNEL_FLAGS_portable "")
+if(BCAI_SANITIZE)
+  # Addresses only, and not in portable vectors, which are loops over arrays: with every check, clang
+  # takes minutes for one file of code that is unrolled by hand. The wide levels are compiled from
+  # the same source and read and write at the same places.
+  list(APPEND BCAI_KERNEL_FLAGS -O1 -fno-sanitize=undefined)
+  if(BCAI_FUZZ)
+    list(APPEND BCAI_KERNEL_FLAGS -fno-sanitize=fuzzer-no-link)
+  endif()
+  set(BCAI_KERNEL_FLAGS_portable -fno-sanitize=address)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   list(APPEND BCAI_KERNEL_LEVELS avx2 avx512)
   set(BCAI_KERNEL_FLAGS_avx2 -mavx2 -mfma)
