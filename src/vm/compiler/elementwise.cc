@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which instructions the interpreter for elementwise programs can do.
+#include "vm/compiler/groups.h"
+#include "vm/plan/plan.h"
+
+namespace bcai::vm {
+namespace {
+
+// Types that are the same in a tile as in memory: i8 and u8 would wrap later than they should.
+constexpr DTypeSet kTileTypes{DType::kF32, DType::kI32, DType::kBool};
+
+bool integer_binary(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kAdd:
+    case Opcode::kSub:
+    case Opcode::kMul:
+    case Opcode::kMax:
+    case Opcode::kMin:
+    case Opcode::kAnd:
+    case Opcode::kOr:
+    case Opcode::kXor: return true;
+    default: return false;
+  }
+}
+
+bool does_operation(Opcode opcode, DType from, DType to) {
+  const std::string_view kind = info_of(opcode).instruction_class->name;
+  if (opcode == Opcode::kCast) {
+    return from != to && kTileTypes.contains(from) && kTileTypes.contains(to);
+  }
+  if (kind == "ElementwiseUnary") return from == DType::kF32 || opcode == Opcode::kNot;
+  if (kind == "ElementwisePredicate") return true;
+  if (kind == "ElementwiseBinary") {
+    return from == DType::kF32 || (kTileTypes.contains(from) && integer_binary(opcode));
+  }
+  return (kind == "ElementwiseCompare" || kind == "Select") && kTileTypes.contains(from);
+}
+
+}  // namespace
+
+bool is_elementwise(const Function& function, const Instruction& instruction) {
+  if (instruction.results.size() != 1 || instruction.operands.empty()) return false;
+  const Type& result = function.values[instruction.results[0]];
+  const Type& last = function.values[instruction.operands.back()];
+  if (!does_operation(instruction.opcode, last.dtype, result.dtype)) return false;
+  for (const ValueId id : instruction.operands) {
+    if (id == kNoValue || !broadcasting_of(function.values[id].shape, result.shape)) return false;
+  }
+  return true;
+}
+
+}  // namespace bcai::vm
