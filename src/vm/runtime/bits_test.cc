@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random programs: the runtime's results have the bits of the reference backend at every SIMD level,
+// on one and two threads, with passes and fusion and without, between guard pages. It traps when and
+// as the reference does.
+//   BCAI_PROGRAMS=100000 BCAI_SEED=1 vm_runtime_test --gtest_filter='Bits*'
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "vm/backend/reference/interpreter.h"
+#include "vm/generator/generator.h"
+#include "vm/runtime/executable.h"
+
+namespace bcai::vm {
+namespace {
+
+uint64_t number_from_environment(const char* name, uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+Result<Tensor> weight(const WeightFile&, const Param& param) {
+  return random_tensor(param.type, std::hash<std::string>()(param.name));
+}
+
+// Where the results differ first; empty when they have the same bits.
+std::string difference(const Result<std::vector<Tensor>>& expected,
+                       const Result<std::vector<Tensor>>& found) {
+  if (expected.has_value() != found.has_value()) {
+    return expected ? "trapped: " + found.error().message
+                    : "did not trap: " + expected.error().message;
+  }
+  if (!expected) {
+    return expected.error().message == found.error().message ? "" : found.error().message;
+  }
+  for (size_t i = 0; i < expected->size(); ++i) {
+    const Tensor& a = (*expected)[i];
+    const Tensor& b = (*found)[i];
+    if (!(a.type() == b.type())) return fmt::format("result {}: {}", i, to_text(b.type(), {}));
+    const auto size = static_cast<size_t>(dtype_bytes(a.dtype()));
+    for (size_t at = 0; at < a.bytes().size(); at += size) {
+      if (std::memcmp(a.bytes().data() + at, b.bytes().data() + at, size) == 0) continue;
+      return fmt::format("result {} {}: element {} differs", i, to_text(a.type(), {}), at / size);
+    }
+  }
+  return "";
+}
+
+struct Case {
+  PrepareOptions options;
+  std::string name;
+};
+
+std::vector<Case> cases_of(uint64_t seed) {
+  std::vector<Case> cases;
+  for (const SimdLevel level : {SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512}) {
+    if (!has_simd_level(level)) continue;
+    const int threads = 1 + static_cast<int>((seed + static_cast<uint64_t>(level)) % 2);
+    cases.push_back({{.level = level, .threads = threads},
+                     fmt::format("{}, {} threads", simd_level_name(level), threads)});
+  }
+  const CompileOptions parts[] = {
+      {.rewrite = false, .fuse = false}, {.rewrite = true, .fuse = false}, {.rewrite = false}};
+  cases.push_back({{.threads = 1, .compile = parts[seed % 3]}, fmt::format("part {}", seed % 3)});
+  return cases;
+}
+
+void check(uint64_t seed) {
+  std::vector<ProgramFinding> findings;
+  const auto verified = verify(random_program(seed), &findings);
+  ASSERT_TRUE(verified) << "seed " << seed << "\n" << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  ASSERT_TRUE(bound) << findings_text(findings);
+  const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
+  const auto expected = reference::run(*bound, inputs, weight);
+  for (const Case& one : cases_of(seed)) {
+    const auto executable = prepare(*bound, weight, one.options);
+    ASSERT_TRUE(executable) << "seed " << seed << ": " << executable.error().message;
+    for (int time = 0; time < 2; ++time) {
+      const auto found = (*executable)->run(inputs);
+      const std::string differs = difference(expected, found);
+      ASSERT_EQ(differs, "") << "seed " << seed << ", " << one.name << ", run " << time << "\n"
+                             << (*executable)->explain();
+    }
+    EXPECT_EQ((*executable)->arena_bytes(), (*executable)->plan().arena_bytes);
+  }
+}
+
+TEST(BitsTest, RandomProgramsHaveTheBitsOfTheReference) {
+  const uint64_t first = number_from_environment("BCAI_SEED", 1);
+  const uint64_t count = number_from_environment("BCAI_PROGRAMS", 300);
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    check(seed);
+    if (HasFatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace bcai::vm

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/runtime/executable.h"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "vm/runtime/instance.h"
+#include "vm/runtime/packed_weights.h"
+
+namespace bcai::vm {
+
+struct Executable::Parts {
+  explicit Parts(Plan compiled) : plan(std::move(compiled)), addresses(plan.buffers.size()) {}
+
+  Result<std::unique_ptr<Instance>> make_instance() {
+    return Instance::make(plan, addresses, packed, level, threads);
+  }
+
+  Plan plan;
+  std::vector<Tensor> weights;  // what `addresses` points to
+  Addresses addresses;
+  PackedWeights packed;
+  SimdLevel level = SimdLevel::kPortable;
+  int threads = 1;
+  std::vector<std::string_view> backends;
+  int64_t arena_bytes = 0;
+  int64_t scratch_bytes = 0;
+  std::mutex mutex;  // of what follows, and of making instances
+  std::vector<std::unique_ptr<Instance>> idle;
+};
+
+namespace {
+
+Tensor tensor_of(const Constant& constant) {
+  Tensor tensor = Tensor::of_type(constant.type);
+  std::transform(constant.bytes.begin(), constant.bytes.end(), tensor.bytes().begin(),
+                 [](char byte) { return static_cast<std::byte>(byte); });
+  return tensor;
+}
+
+Result<Tensor> load(const Program& program, const Param& param, const ParamSource& weights) {
+  BCAI_TRY_ASSIGN(Tensor tensor, weights(program.files[param.file], param));
+  if (!(tensor.type() == param.type)) {
+    return error(ErrorCode::kInvalidArgument, "weight '{}' is {}, expected {}", param.name,
+                 to_text(tensor.type(), {}), to_text(param.type, {}));
+  }
+  return tensor;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
+                                                  const ParamSource& weights,
+                                                  const PrepareOptions& options) {
+  BCAI_TRY_ASSIGN(Plan plan, compile(program, options.compile));
+  auto parts = std::make_unique<Executable::Parts>(std::move(plan));
+  parts->level = options.level.value_or(detect_simd_level());
+  parts->threads = std::max(options.threads, 1);
+  const Program& compiled = parts->plan.program;
+  for (uint32_t i = 0; i < parts->plan.buffers.size(); ++i) {
+    const Buffer& buffer = parts->plan.buffers[i];
+    Tensor tensor;
+    if (buffer.storage == Storage::kWeight) {
+      BCAI_TRY_ASSIGN(tensor, load(compiled, compiled.params[buffer.index], weights));
+    } else if (buffer.storage == Storage::kConstant) {
+      tensor = tensor_of(compiled.constants[buffer.index]);
+    } else {
+      continue;
+    }
+    parts->addresses.set(i, tensor.bytes().data());
+    parts->weights.push_back(std::move(tensor));
+  }
+  // The first instance packs the weights, and is there for the first run.
+  BCAI_TRY_ASSIGN(std::unique_ptr<Instance> instance, parts->make_instance());
+  parts->backends = instance->backends();
+  parts->arena_bytes = instance->arena_bytes();
+  parts->scratch_bytes = instance->scratch_bytes();
+  parts->idle.push_back(std::move(instance));
+  return std::shared_ptr<const Executable>(new Executable(std::move(parts)));
+}
+
+Executable::Executable(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Executable::~Executable() = default;
+
+const Plan& Executable::plan() const { return parts_->plan; }
+int64_t Executable::arena_bytes() const { return parts_->arena_bytes; }
+int64_t Executable::scratch_bytes() const { return parts_->scratch_bytes; }
+int64_t Executable::packed_bytes() const { return parts_->packed.bytes(); }
+
+Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
+                                            const RunOptions& options) const {
+  const Function& main = parts_->plan.program.functions[0];
+  if (inputs.size() != main.body.arguments.size()) {
+    return error(ErrorCode::kInvalidArgument, "{} inputs, expected {}", inputs.size(),
+                 main.body.arguments.size());
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    Type expected = main.values[main.body.arguments[i]];
+    expected.is_state = false;
+    if (!(inputs[i].type() == expected)) {
+      return error(ErrorCode::kInvalidArgument, "input '{}' is {}, expected {}",
+                   main.argument_names[i], to_text(inputs[i].type(), {}), to_text(expected, {}));
+    }
+  }
+  std::unique_ptr<Instance> instance;
+  {
+    const std::lock_guard lock(parts_->mutex);
+    if (!parts_->idle.empty()) {
+      instance = std::move(parts_->idle.back());
+      parts_->idle.pop_back();
+    } else {
+      BCAI_TRY_ASSIGN(instance, parts_->make_instance());
+    }
+  }
+  Result<std::vector<Tensor>> results = instance->run(inputs, options);
+  const std::lock_guard lock(parts_->mutex);
+  parts_->idle.push_back(std::move(instance));
+  return results;
+}
+
+namespace {
+
+struct Tally {
+  uint64_t launches = 0;
+  uint64_t flops = 0;
+};
+
+void count(const Sequence& sequence, const std::vector<std::string_view>& backends, size_t& next,
+           std::map<std::string, Tally>& tallies) {
+  for (const Launch& launch : sequence) {
+    const std::string_view backend = backends[next++];
+    if (launch.bodies.empty()) {
+      const std::string_view kind =
+          launch.kind == LaunchKind::kInstruction ? info_of(launch.opcode).name
+          : launch.kind == LaunchKind::kMap       ? "map"
+                                                  : "copy";
+      Tally& tally = tallies[fmt::format("{:<10} {}", backend, kind)];
+      ++tally.launches;
+      tally.flops += launch.flops;
+    }
+    for (const Sequence& body : launch.bodies) count(body, backends, next, tallies);
+  }
+}
+
+}  // namespace
+
+std::string Executable::explain() const {
+  std::string out = vm::explain(parts_->plan);
+  std::map<std::string, Tally> tallies;
+  size_t next = 0;
+  count(parts_->plan.main, parts_->backends, next, tallies);
+  fmt::format_to(std::back_inserter(out),
+                 "SIMD level {}, {} threads, scratch {} bytes, packed weights {} bytes\n"
+                 "{:>8} {:>14}  backend    kernel\n",
+                 simd_level_name(parts_->level), parts_->threads, parts_->scratch_bytes,
+                 parts_->packed.bytes(), "launches", "flops");
+  for (const auto& [name, tally] : tallies) {
+    fmt::format_to(std::back_inserter(out), "{:>8} {:>14}  {}\n", tally.launches, tally.flops,
+                   name);
+  }
+  return out;
+}
+
+}  // namespace bcai::vm

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bound program ready to run on this machine's processor: compiled, weights loaded and packed,
+// kernels chosen.
+//
+//   BCAI_TRY_ASSIGN(auto executable, prepare(program, weights, {.threads = 2}));
+//   BCAI_TRY_ASSIGN(std::vector<Tensor> results, executable->run(inputs));
+//
+// The results have the bits of the reference backend, whatever the SIMD level and threads.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "vm/compiler/compile.h"
+#include "vm/numerics/simd_level.h"
+#include "vm/runtime/profile.h"
+#include "vm/tensor/tensor.h"
+
+namespace bcai::vm {
+
+// The tensor of a parameter: dtype and shape as the program lists them, else prepare() refuses it.
+using ParamSource = std::function<Result<Tensor>(const WeightFile& file, const Param& param)>;
+
+struct PrepareOptions {
+  std::optional<SimdLevel> level;  // otherwise the best that this processor has
+  int threads = 1;
+  CompileOptions compile;
+};
+
+struct RunOptions {
+  // The states among the inputs are rewritten where they are and come back as results. Otherwise
+  // they are copied and the inputs stay as they were.
+  bool states_in_place = false;
+  // Looked at between launches and inside long ones; becoming true ends the run with kCancelled.
+  const std::atomic<bool>* cancelled = nullptr;
+  Profile* profile = nullptr;                  // collects the time of each launch
+  std::vector<Tensor>* checkpoints = nullptr;  // gets the program's checkpoints, in its order
+};
+
+class Executable {
+ public:
+  ~Executable();
+  Executable(const Executable&) = delete;
+  Executable& operator=(const Executable&) = delete;
+
+  // `inputs` in the order of main's arguments, results in that of its result_types. Any thread may
+  // call, several at once; each run at the same time has its own arena and threads, which are kept
+  // for later runs. Errors: kInvalidArgument for an input of another type and for a trap,
+  // kCancelled, kResourceExhausted.
+  Result<std::vector<Tensor>> run(std::span<const Tensor> inputs,
+                                  const RunOptions& options = {}) const;
+
+  const Plan& plan() const;
+  // The plan, and which backend runs each launch.
+  std::string explain() const;
+  // Of one run: what is mapped for buffers, and for the scratch of all threads.
+  int64_t arena_bytes() const;
+  int64_t scratch_bytes() const;
+  int64_t packed_bytes() const;
+
+ private:
+  friend Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
+                                                           const ParamSource& weights,
+                                                           const PrepareOptions& options);
+  struct Parts;
+  explicit Executable(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
+                                                  const ParamSource& weights,
+                                                  const PrepareOptions& options = {});
+
+}  // namespace bcai::vm

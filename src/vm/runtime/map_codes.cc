@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/runtime/map_codes.h"
+
+#include <utility>
+
+#include "base/result.h"
+#include "vm/isa/choices.h"
+
+namespace bcai::vm {
+namespace {
+
+InstructionView attributes_of(const MapStep& step) { return {step.opcode, {}, step.attributes, {}}; }
+
+MapCode unary_code(const MapStep& step) {
+  switch (step.opcode) {
+#define BCAI_SAME(Name) \
+  case Opcode::k##Name: return MapCode::k##Name
+    BCAI_SAME(Neg);
+    BCAI_SAME(Abs);
+    BCAI_SAME(Sign);
+    BCAI_SAME(Exp);
+    BCAI_SAME(Log);
+    BCAI_SAME(Sqrt);
+    BCAI_SAME(Rsqrt);
+    BCAI_SAME(Recip);
+    BCAI_SAME(Sin);
+    BCAI_SAME(Cos);
+    BCAI_SAME(Tanh);
+    BCAI_SAME(Erf);
+    BCAI_SAME(Sigmoid);
+    BCAI_SAME(Relu);
+    BCAI_SAME(Silu);
+    BCAI_SAME(Floor);
+    BCAI_SAME(Ceil);
+    BCAI_SAME(Round);
+    BCAI_SAME(Not);
+    BCAI_SAME(HardSigmoid);
+    BCAI_SAME(HardSwish);
+    BCAI_SAME(LeakyRelu);
+    BCAI_SAME(Softplus);
+    BCAI_SAME(Clamp);
+    BCAI_SAME(IsNan);
+    case Opcode::kGelu:
+      return static_cast<Gelu>(int_of(attributes_of(step), Attr::kApproximate)) == Gelu::kErf
+                 ? MapCode::kGeluErf
+                 : MapCode::kGeluTanh;
+    default: BCAI_ASSERT(false);
+  }
+}
+
+MapCode binary_code(const MapStep& step) {
+  const bool integer = step.operand_dtype != DType::kF32;
+  switch (step.opcode) {
+    case Opcode::kAdd: return integer ? MapCode::kAddInt : MapCode::kAdd;
+    case Opcode::kSub: return integer ? MapCode::kSubInt : MapCode::kSub;
+    case Opcode::kMul: return integer ? MapCode::kMulInt : MapCode::kMul;
+    case Opcode::kMax: return integer ? MapCode::kMaxInt : MapCode::kMax;
+    case Opcode::kMin: return integer ? MapCode::kMinInt : MapCode::kMin;
+    BCAI_SAME(Div);
+    BCAI_SAME(Pow);
+    BCAI_SAME(And);
+    BCAI_SAME(Or);
+    BCAI_SAME(Xor);
+    default: BCAI_ASSERT(false);
+  }
+#undef BCAI_SAME
+}
+
+// a > b is b < a.
+bool is_turned(Predicate predicate) {
+  return predicate == Predicate::kGt || predicate == Predicate::kGe;
+}
+
+MapCode compare_code(Predicate predicate, bool integer) {
+  switch (predicate) {
+    case Predicate::kEq: return integer ? MapCode::kEqualInt : MapCode::kEqual;
+    case Predicate::kNe: return integer ? MapCode::kNotEqualInt : MapCode::kNotEqual;
+    case Predicate::kLt:
+    case Predicate::kGt: return integer ? MapCode::kLessInt : MapCode::kLess;
+    case Predicate::kLe:
+    case Predicate::kGe: return integer ? MapCode::kLessEqualInt : MapCode::kLessEqual;
+  }
+  BCAI_ASSERT(false);
+}
+
+MapCode cast_code(DType from, DType to) {
+  if (from == DType::kF32) return to == DType::kBool ? MapCode::kToTruthOfFloat : MapCode::kToInt;
+  return to == DType::kF32 ? MapCode::kToFloat : MapCode::kToTruth;
+}
+
+}  // namespace
+
+MapType map_type_of(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return MapType::kF32;
+    case DType::kI32: return MapType::kI32;
+    case DType::kBool: return MapType::kBool;
+    default: BCAI_ASSERT(false);
+  }
+}
+
+MapOp map_op_of(const MapStep& step, uint8_t result, const std::vector<uint8_t>& from) {
+  MapOp op{MapCode::kCopy, result, from[0]};
+  if (from.size() > 1) op.b = from[1];
+  if (from.size() > 2) op.c = from[2];
+  const InstructionView view = attributes_of(step);
+  switch (step.opcode) {
+    case Opcode::kHardSigmoid:
+      op.p = float_of(view, Attr::kAlpha);
+      op.q = float_of(view, Attr::kBeta);
+      break;
+    case Opcode::kLeakyRelu: op.p = float_of(view, Attr::kAlpha); break;
+    case Opcode::kClamp:
+      op.p = float_of(view, Attr::kMin);
+      op.q = float_of(view, Attr::kMax);
+      break;
+    default: break;
+  }
+  const bool integer = step.operand_dtype != DType::kF32;
+  if (step.opcode == Opcode::kSelect) {
+    op.code = integer ? MapCode::kSelectInt : MapCode::kSelect;
+  } else if (step.opcode == Opcode::kCast) {
+    op.code = cast_code(step.operand_dtype, step.dtype);
+  } else if (step.opcode == Opcode::kCompare) {
+    const auto predicate = static_cast<Predicate>(int_of(view, Attr::kPredicate));
+    op.code = compare_code(predicate, integer);
+    if (is_turned(predicate)) std::swap(op.a, op.b);
+  } else {
+    op.code = from.size() == 1 ? unary_code(step) : binary_code(step);
+  }
+  return op;
+}
+
+}  // namespace bcai::vm
