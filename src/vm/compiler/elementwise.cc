@@ -28,7 +28,10 @@ bool does_operation(Opcode opcode, DType from, DType to) {
   if (opcode == Opcode::kCast) {
     return from != to && kTileTypes.contains(from) && kTileTypes.contains(to);
   }
-  if (kind == "ElementwiseUnary") return from == DType::kF32 || opcode == Opcode::kNot;
+  if (kind == "ElementwiseUnary") {
+    // The interpreter's sign of -0 is -0, the instruction's is +0.
+    return opcode == Opcode::kNot || (from == DType::kF32 && opcode != Opcode::kSign);
+  }
   if (kind == "ElementwisePredicate") return true;
   if (kind == "ElementwiseBinary") {
     return from == DType::kF32 || (kTileTypes.contains(from) && integer_binary(opcode));

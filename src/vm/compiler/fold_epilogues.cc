@@ -10,9 +10,9 @@ namespace bcai::vm {
 namespace {
 
 bool is_product(const Instruction* maker) {
-  return maker != nullptr && (maker->opcode == Opcode::kTensorMatMul ||
-                              maker->opcode == Opcode::kConvolutionForward ||
-                              maker->opcode == Opcode::kConvolutionTranspose);
+  return maker != nullptr &&
+         (maker->opcode == Opcode::kTensorMatMul || maker->opcode == Opcode::kConvolutionForward ||
+          maker->opcode == Opcode::kConvolutionTranspose);
 }
 
 std::optional<Activation> activation_of(const Instruction& instruction) {

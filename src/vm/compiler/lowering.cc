@@ -242,8 +242,7 @@ class Lowering {
     Launch launch;
     launch.kind = LaunchKind::kRepeat;
     launch.instructions = {number_ - 1};
-    launch.trip =
-        std::get<std::vector<Dim>>(*repeat.attributes.find(Attr::kTrip))[0].value();
+    launch.trip = std::get<std::vector<Dim>>(*repeat.attributes.find(Attr::kTrip))[0].value();
     launch.until = repeat.attributes.find(Attr::kUntil) != nullptr;
     std::vector<Operand> carried;
     for (size_t k = 0; k < repeat.operands.size(); ++k) {

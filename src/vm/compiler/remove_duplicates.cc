@@ -17,9 +17,9 @@ Program remove_duplicates(const Program& program) {
   // By opcode and new operands: those of main's own region, which all that follows can see.
   std::map<Key, std::vector<const Instruction*>> seen;
   const auto visit = [&](Rewriter& r, const Instruction& old) {
-    const bool state =
-        std::any_of(old.operands.begin(), old.operands.end(),
-                    [&](ValueId id) { return id != kNoValue && main.values[id].is_state; });
+    const bool state = std::any_of(old.operands.begin(), old.operands.end(), [&](ValueId id) {
+      return id != kNoValue && main.values[id].is_state;
+    });
     if (state || !old.regions.empty() || old.opcode == Opcode::kReturn) return false;
     std::vector<const Instruction*>& candidates = seen[{old.opcode, r.now(old.operands)}];
     for (const Instruction* candidate : candidates) {

@@ -43,8 +43,8 @@ Program remove_identities(const Program& program) {
     ValueId from = r.now(old.operands[0]);
     const Type& result = main.values[old.results[0]];
     const Instruction* const maker = r.definition(from);
-    const bool again = old.opcode == Opcode::kReshape && maker != nullptr &&
-                       maker->opcode == Opcode::kReshape;
+    const bool again =
+        old.opcode == Opcode::kReshape && maker != nullptr && maker->opcode == Opcode::kReshape;
     if (again) from = maker->operands[0];
     std::vector<const Type*> types;
     std::vector<Type> stated;

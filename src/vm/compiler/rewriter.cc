@@ -52,8 +52,13 @@ std::vector<ValueId> Rewriter::emit(Instruction instruction, const std::vector<T
     definition_of_.back() = static_cast<uint32_t>(definitions_.size());
   }
   std::vector<ValueId> results = instruction.results;
-  definitions_.push_back({instruction.opcode, instruction.operands, instruction.attributes,
-                          instruction.results, instruction.reference, {}, instruction.place});
+  definitions_.push_back({instruction.opcode,
+                          instruction.operands,
+                          instruction.attributes,
+                          instruction.results,
+                          instruction.reference,
+                          {},
+                          instruction.place});
   region_->instructions.push_back(std::move(instruction));
   return results;
 }

@@ -50,8 +50,8 @@ class Rewriter {
   Function main_;
   Region* region_ = nullptr;
   std::vector<ValueId> map_;
-  std::vector<Instruction> definitions_;     // without regions
-  std::vector<uint32_t> definition_of_;  // by new value; UINT32_MAX for arguments
+  std::vector<Instruction> definitions_;  // without regions
+  std::vector<uint32_t> definition_of_;   // by new value; UINT32_MAX for arguments
   size_t emitted_ = 0;
   size_t depth_ = 0;
 };

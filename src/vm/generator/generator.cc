@@ -36,8 +36,9 @@ class ProgramWriter {
     Writer w(program_, std::move(name), random_, options_);
     for (int64_t i = random_.between(1, 3); i > 0; --i) w.argument(w.random_type(kAny));
     if (random_.chance(40)) {
-      Type state{DType::kF32, {Dim(random_.between(1, 2)), Dim(random_.between(3, 9)),
-                               Dim(random_.between(1, 9))}};
+      Type state{
+          DType::kF32,
+          {Dim(random_.between(1, 2)), Dim(random_.between(3, 9)), Dim(random_.between(1, 9))}};
       state.is_state = true;
       w.argument(state);
     }

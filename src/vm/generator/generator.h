@@ -25,9 +25,9 @@ class Random {
 };
 
 struct GeneratorOptions {
-  int instructions = 12;         // in main's own region, roughly
-  int64_t elements_max = 3000;   // of a tensor
-  int traps_percent = 2;         // of the indices and positions, that are outside
+  int instructions = 12;        // in main's own region, roughly
+  int64_t elements_max = 3000;  // of a tensor
+  int traps_percent = 2;        // of the indices and positions, that are outside
 };
 
 // Accepted by the verifier; without symbols.

@@ -78,7 +78,8 @@ class Operation {
     for (int64_t& dim : dims) {
       if (r_.chance(25)) dim = 1;
     }
-    const auto drop = static_cast<size_t>(r_.chance(40) ? r_.below(1 + static_cast<int64_t>(dims.size())) : 0);
+    const auto drop =
+        static_cast<size_t>(r_.chance(40) ? r_.below(1 + static_cast<int64_t>(dims.size())) : 0);
     dims.erase(dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(drop));
     return dims;
   }
@@ -121,7 +122,8 @@ class Operation {
   bool write_norm() {
     const ValueId x = w_.any(kF32Only, kind_ == "BatchNorm" || kind_ == "GroupNorm" ? 2 : 1);
     const Dims dims = dims_of_value(x);
-    if (kind_ == "LayerNorm") return emit({x, maybe_floats({dims.back()}), maybe_floats({dims.back()})});
+    if (kind_ == "LayerNorm")
+      return emit({x, maybe_floats({dims.back()}), maybe_floats({dims.back()})});
     if (kind_ == "RMSNorm") return emit({x, maybe_floats({dims.back()})});
     const Dims channels = {dims[1]};
     if (kind_ == "GroupNorm") {
@@ -133,8 +135,9 @@ class Operation {
 
   bool write_gather() {
     const bool embedding = kind_ == "Embedding";
-    const ValueId x = embedding ? w_.make(type_of_dims(w_.random_type(kAny).dtype, w_.random_dims(2, 2)))
-                                : w_.any(kAny, 1);
+    const ValueId x = embedding
+                          ? w_.make(type_of_dims(w_.random_type(kAny).dtype, w_.random_dims(2, 2)))
+                          : w_.any(kAny, 1);
     const Dims dims = dims_of_value(x);
     const auto axis = embedding ? 0 : axis_of(dims);
     if (!embedding) set(Attr::kAxis, axis);
@@ -212,7 +215,8 @@ class Operation {
     if (r_.chance(30)) set(Attr::kWindow, r_.between(1, 12));
     const ValueId k = floats({batch, keys, kv_heads * width});
     const ValueId v = floats({batch, keys, kv_heads * value_width});
-    const ValueId mask = r_.chance(40) ? floats(broadcast_dims({batch, heads, queries, keys})) : kNoValue;
+    const ValueId mask =
+        r_.chance(40) ? floats(broadcast_dims({batch, heads, queries, keys})) : kNoValue;
     ValueId length = kNoValue;
     if (r_.chance(40)) {
       const Dims dims = r_.chance(70) ? Dims() : Dims{batch};
@@ -239,11 +243,10 @@ class Operation {
     set(Attr::kDirection, static_cast<int64_t>(direction));
     set(Attr::kHiddenSize, hidden);
     if (kind_ == "GRU") maybe(Attr::kLinearBeforeReset);
-    std::vector<ValueId> operands = {floats({steps, batch, inputs}),
-                                     floats({directions, gates * hidden, inputs}),
-                                     floats({directions, gates * hidden, hidden}),
-                                     maybe_floats({directions, 2 * gates * hidden}),
-                                     maybe_floats({directions, batch, hidden})};
+    std::vector<ValueId> operands = {
+        floats({steps, batch, inputs}), floats({directions, gates * hidden, inputs}),
+        floats({directions, gates * hidden, hidden}),
+        maybe_floats({directions, 2 * gates * hidden}), maybe_floats({directions, batch, hidden})};
     if (kind_ == "LSTM") operands.push_back(maybe_floats({directions, batch, hidden}));
     return emit(std::move(operands));
   }
@@ -346,7 +349,8 @@ class Operation {
   }
 
   Dims reshaped(const Dims& dims) {
-    const int64_t elements = std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>());
+    const int64_t elements =
+        std::accumulate(dims.begin(), dims.end(), int64_t{1}, std::multiplies<>());
     const int64_t parts[] = {1, 2, 3, 4, 8};
     const int64_t part = parts[r_.below(5)];
     if (elements % part != 0) return {elements};

@@ -154,9 +154,9 @@ std::vector<int64_t> Writer::random_dims(size_t rank_min, size_t rank_max) {
 }
 
 Type Writer::random_type(DTypeSet dtypes, size_t rank_min) {
-  static constexpr DType kAll[] = {DType::kF32, DType::kF32, DType::kF32, DType::kF32, DType::kF16,
-                                   DType::kBF16, DType::kI64, DType::kI32, DType::kI8, DType::kU8,
-                                   DType::kBool};
+  static constexpr DType kAll[] = {DType::kF32, DType::kF32,  DType::kF32, DType::kF32,
+                                   DType::kF16, DType::kBF16, DType::kI64, DType::kI32,
+                                   DType::kI8,  DType::kU8,   DType::kBool};
   Type type;
   do {
     type.dtype = kAll[random_.below(std::size(kAll))];

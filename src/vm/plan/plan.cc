@@ -89,8 +89,8 @@ std::string launch_name(const Launch& launch) {
 }
 
 std::string explain(const Plan& plan) {
-  std::string out = fmt::format("{:>5} {:>12} {:>12}  launch: results <- operands\n", "step",
-                                "flops", "bytes");
+  std::string out =
+      fmt::format("{:>5} {:>12} {:>12}  launch: results <- operands\n", "step", "flops", "bytes");
   add_sequence(plan, plan.main, 0, out);
   int64_t weights = 0;
   for (const Buffer& buffer : plan.buffers) {

@@ -3,8 +3,8 @@
 // It knows no device and no pointer. The compiler makes it (vm/compiler) and a runtime executes it
 // (vm/runtime).
 //
-// A value of the program is an Operand: a dense row-major tensor inside a buffer. Several values may
-// share a buffer (views). Buffers in the arena share memory where their lifetimes are apart.
+// A value of the program is an Operand: a dense row-major tensor inside a buffer. Several values
+// may share a buffer (views). Buffers in the arena share memory where their lifetimes are apart.
 #pragma once
 
 #include <cstdint>
@@ -76,9 +76,9 @@ struct Launch {
   Attributes attributes;
   std::vector<Operand> operands;
   std::vector<Operand> results;
-  Operand residual;                 // of the result's type: added after bias and activation
-  std::vector<MapStep> steps;       // kMap
-  std::vector<uint32_t> outputs;    // kMap: the value number of each result
+  Operand residual;               // of the result's type: added after bias and activation
+  std::vector<MapStep> steps;     // kMap
+  std::vector<uint32_t> outputs;  // kMap: the value number of each result
   std::vector<Sequence> bodies;
   int64_t trip = 0;
   bool until = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Random programs: the runtime's results have the bits of the reference backend at every SIMD level,
-// on one and two threads, with passes and fusion and without, between guard pages. It traps when and
-// as the reference does.
+// Random programs: the runtime's results have the bits of the reference backend at every SIMD
+// level, on one and two threads, with passes and fusion and without, between guard pages. It traps
+// when and as the reference does.
 //   BCAI_PROGRAMS=100000 BCAI_SEED=1 vm_runtime_test --gtest_filter='Bits*'
 #include <gtest/gtest.h>
 

@@ -131,10 +131,10 @@ void count(const Sequence& sequence, const std::vector<std::string_view>& backen
   for (const Launch& launch : sequence) {
     const std::string_view backend = backends[next++];
     if (launch.bodies.empty()) {
-      const std::string_view kind =
-          launch.kind == LaunchKind::kInstruction ? info_of(launch.opcode).name
-          : launch.kind == LaunchKind::kMap       ? "map"
-                                                  : "copy";
+      const std::string_view kind = launch.kind == LaunchKind::kInstruction
+                                        ? info_of(launch.opcode).name
+                                    : launch.kind == LaunchKind::kMap ? "map"
+                                                                      : "copy";
       Tally& tally = tallies[fmt::format("{:<10} {}", backend, kind)];
       ++tally.launches;
       tally.flops += launch.flops;

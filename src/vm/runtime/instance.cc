@@ -74,8 +74,8 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
       node.chunk = node.units;
       if (ns > kChunkNs) {
         const double part = kChunkNs / ns;
-        node.chunk = std::max<int64_t>(
-            1, static_cast<int64_t>(static_cast<double>(node.units) * part));
+        node.chunk =
+            std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(node.units) * part));
       }
       scratch_stride_ = std::max(scratch_stride_, node.kernel->scratch_bytes());
     }

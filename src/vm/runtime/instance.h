@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one run of an executable at a time needs: memory, kernels bound to it, threads. Its loop over
-// launches allocates nothing.
+// What one run of an executable at a time needs: memory, kernels bound to it, threads. Its loop
+// over launches allocates nothing.
 #pragma once
 
 #include <memory>
@@ -60,7 +60,7 @@ class Instance {
   std::vector<std::unique_ptr<Kernel>> kernels_;
   std::vector<Kernel*> outside_;  // those that touch what the caller gives
   std::vector<Node> main_;
-  std::vector<Tensor> states_;   // by argument
+  std::vector<Tensor> states_;           // by argument
   std::vector<Tensor> outside_results_;  // by result slot
   ThreadPool pool_;
   std::vector<std::optional<Error>> traps_;  // by thread

@@ -9,7 +9,9 @@
 namespace bcai::vm {
 namespace {
 
-InstructionView attributes_of(const MapStep& step) { return {step.opcode, {}, step.attributes, {}}; }
+InstructionView attributes_of(const MapStep& step) {
+  return {step.opcode, {}, step.attributes, {}};
+}
 
 MapCode unary_code(const MapStep& step) {
   switch (step.opcode) {
@@ -55,12 +57,13 @@ MapCode binary_code(const MapStep& step) {
     case Opcode::kSub: return integer ? MapCode::kSubInt : MapCode::kSub;
     case Opcode::kMul: return integer ? MapCode::kMulInt : MapCode::kMul;
     case Opcode::kMax: return integer ? MapCode::kMaxInt : MapCode::kMax;
-    case Opcode::kMin: return integer ? MapCode::kMinInt : MapCode::kMin;
-    BCAI_SAME(Div);
-    BCAI_SAME(Pow);
-    BCAI_SAME(And);
-    BCAI_SAME(Or);
-    BCAI_SAME(Xor);
+    case Opcode::kMin:
+      return integer ? MapCode::kMinInt : MapCode::kMin;
+      BCAI_SAME(Div);
+      BCAI_SAME(Pow);
+      BCAI_SAME(And);
+      BCAI_SAME(Or);
+      BCAI_SAME(Xor);
     default: BCAI_ASSERT(false);
   }
 #undef BCAI_SAME

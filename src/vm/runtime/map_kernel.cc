@@ -73,8 +73,7 @@ bool moves_bits(const Launch& launch) {
 
 class MapKernel : public Kernel {
  public:
-  MapKernel(const Launch& launch, SimdLevel level)
-      : launch_(launch), run_(map_kernels(level).run) {
+  MapKernel(const Launch& launch, SimdLevel level) : launch_(launch), run_(map_kernels(level).run) {
     Slots slots(launch);
     ops_ = slots.assign();
     const bool as_bits = moves_bits(launch);

@@ -130,13 +130,13 @@ std::unique_ptr<Kernel> make_matmul_kernel(const Launch& launch, const KernelTar
   const bool fixed = storage == Storage::kWeight || storage == Storage::kConstant;
   const bool one_matrix = b.type.shape.elements(0, b.type.shape.rank() - 2) == Dim(1);
   if (fixed && one_matrix && b.type.shape.elements().value() > 0) {
-    kernel->use_packed(target.packed.get(
-        b, static_cast<int>(args->b_layout), panel_floats(args->depth, args->columns),
-        [&](float* panels) {
-          matmul_kernels(target.level)
-              .pack(target.weights.floats(b), args->b_stride, args->b_layout, args->depth,
-                    args->columns, panels);
-        }));
+    kernel->use_packed(
+        target.packed.get(b, static_cast<int>(args->b_layout),
+                          panel_floats(args->depth, args->columns), [&](float* panels) {
+                            matmul_kernels(target.level)
+                                .pack(target.weights.floats(b), args->b_stride, args->b_layout,
+                                      args->depth, args->columns, panels);
+                          }));
   }
   return kernel;
 }
