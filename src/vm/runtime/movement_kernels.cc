@@ -1,8 +1,287 @@
 // SPDX-License-Identifier: Apache-2.0
+// What moves elements and computes nothing: copies with strides, joins, and rows by index.
+#include <algorithm>
+#include <cstring>
+#include <optional>
+
+#include "vm/isa/choices.h"
 #include "vm/runtime/kernel.h"
 
 namespace bcai::vm {
+namespace {
 
-std::unique_ptr<Kernel> make_movement_kernel(const Launch&, const KernelTarget&) { return nullptr; }
+InstructionView attributes_of(const Launch& launch) {
+  return {launch.opcode, {}, launch.attributes, {}};
+}
+
+int64_t count(const Shape& shape, size_t first, size_t last) {
+  return shape.elements(first, last).value();
+}
+
+struct Axis {
+  int64_t size;
+  int64_t from;  // bytes from one index to the next in the operand
+};
+
+// result[i] = x[base + sum of index * from], in runs of whole bytes.
+struct Strided {
+  int64_t base = 0;
+  std::vector<Axis> axes;  // outermost first; the last is the innermost of the result
+};
+
+// Axes that one stride steps through become one, and those of size 1 go.
+void merge(Strided& strided) {
+  std::vector<Axis> merged;
+  for (const Axis& axis : strided.axes) {
+    if (axis.size == 1) continue;
+    if (!merged.empty() && merged.back().from == axis.from * axis.size) {
+      merged.back() = {merged.back().size * axis.size, axis.from};
+    } else {
+      merged.push_back(axis);
+    }
+  }
+  strided.axes = std::move(merged);
+}
+
+std::vector<int64_t> byte_strides(const Type& type) {
+  std::vector<int64_t> strides(type.shape.rank());
+  int64_t stride = dtype_bytes(type.dtype);
+  for (size_t axis = strides.size(); axis-- > 0;) {
+    strides[axis] = stride;
+    stride *= type.shape[axis].value();
+  }
+  return strides;
+}
+
+std::optional<Strided> strided_of(const Launch& launch) {
+  if (launch.opcode != Opcode::kTranspose && launch.opcode != Opcode::kBroadcast &&
+      launch.opcode != Opcode::kSlice) {
+    return std::nullopt;
+  }
+  const Operand& x = launch.operands[0];
+  const Shape& result = launch.results[0].type.shape;
+  const std::vector<int64_t> strides = byte_strides(x.type);
+  const InstructionView view = attributes_of(launch);
+  Strided strided;
+  for (size_t axis = 0; axis < result.rank(); ++axis)
+    strided.axes.push_back({result[axis].value(), 0});
+  switch (launch.opcode) {
+    case Opcode::kTranspose: {
+      const std::vector<int64_t>& order = ints_of(view, Attr::kPermutation);
+      for (size_t i = 0; i < order.size(); ++i) {
+        strided.axes[i].from = strides[static_cast<size_t>(order[i])];
+      }
+      break;
+    }
+    case Opcode::kBroadcast: {
+      const size_t lead = result.rank() - x.type.shape.rank();
+      for (size_t i = 0; i < strides.size(); ++i) {
+        if (x.type.shape[i] != Dim(1)) strided.axes[lead + i].from = strides[i];
+      }
+      break;
+    }
+    default: {
+      const std::vector<Dim>& starts = dims_of(view, Attr::kStarts);
+      const std::vector<int64_t>& steps = ints_of(view, Attr::kSteps);
+      for (size_t i = 0; i < strides.size(); ++i) {
+        strided.base += starts[i].value() * strides[i];
+        strided.axes[i].from = strides[i] * (steps.empty() ? 1 : steps[i]);
+      }
+      break;
+    }
+  }
+  merge(strided);
+  return strided;
+}
+
+// A unit is an index of the outer axes: what is inside is copied in runs, or element by element.
+class StridedKernel : public Kernel {
+ public:
+  StridedKernel(const Launch& launch, Strided strided)
+      : launch_(launch), size_(dtype_bytes(launch.results[0].type.dtype)), base_(strided.base) {
+    axes_ = std::move(strided.axes);
+    run_ = size_;
+    if (!axes_.empty() && axes_.back().from == size_) {
+      run_ = axes_.back().size * size_;
+      axes_.pop_back();
+    }
+    inner_ = {1, 0};
+    if (!axes_.empty()) {
+      inner_ = axes_.back();
+      axes_.pop_back();
+    }
+    for (const Axis& axis : axes_) units_ *= axis.size;
+    if (launch.results[0].bytes() == 0) units_ = 0;
+  }
+
+  void bind(const Addresses& addresses) override {
+    from_ = addresses.of(launch_.operands[0]) + base_;
+    to_ = addresses.of(launch_.results[0]);
+  }
+  int64_t units() const override { return units_; }
+  Result<void> run(int64_t begin, int64_t end, std::byte*) override {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const std::byte* from = from_;
+      int64_t rest = unit;
+      for (size_t axis = axes_.size(); axis-- > 0;) {
+        from += rest % axes_[axis].size * axes_[axis].from;
+        rest /= axes_[axis].size;
+      }
+      copy_inner(from, to_ + unit * inner_.size * run_);
+    }
+    return {};
+  }
+
+ private:
+  void copy_inner(const std::byte* from, std::byte* to) const {
+    switch (run_) {
+      case 1: return copy_elements<1>(from, to);
+      case 2: return copy_elements<2>(from, to);
+      case 4: return copy_elements<4>(from, to);
+      case 8: return copy_elements<8>(from, to);
+      default: break;
+    }
+    for (int64_t i = 0; i < inner_.size; ++i) {
+      std::memcpy(to + i * run_, from + i * inner_.from, static_cast<size_t>(run_));
+    }
+  }
+  template <size_t kBytes>
+  void copy_elements(const std::byte* from, std::byte* to) const {
+    for (int64_t i = 0; i < inner_.size; ++i) {
+      std::memcpy(to + i * static_cast<int64_t>(kBytes), from + i * inner_.from, kBytes);
+    }
+  }
+
+  const Launch& launch_;
+  int64_t size_;
+  int64_t base_;
+  std::vector<Axis> axes_;
+  Axis inner_{1, 0};
+  int64_t run_ = 0;  // bytes next to each other
+  int64_t units_ = 1;
+  const std::byte* from_ = nullptr;
+  std::byte* to_ = nullptr;
+};
+
+// Concat and Split: a unit is an index of the axes before theirs.
+class JoinKernel : public Kernel {
+ public:
+  explicit JoinKernel(const Launch& launch)
+      : launch_(launch), joins_(launch.opcode == Opcode::kConcat) {
+    const Operand& whole = joins_ ? launch.results[0] : launch.operands[0];
+    const auto axis = static_cast<size_t>(int_of(attributes_of(launch), Attr::kAxis));
+    units_ = count(whole.type.shape, 0, axis);
+    for (const Operand& part : joins_ ? launch.operands : launch.results) {
+      parts_.push_back({units_ == 0 ? 0 : part.bytes() / units_, nullptr});
+      row_ += parts_.back().bytes;
+    }
+  }
+
+  void bind(const Addresses& addresses) override {
+    whole_ = addresses.of(joins_ ? launch_.results[0] : launch_.operands[0]);
+    const std::vector<Operand>& operands = joins_ ? launch_.operands : launch_.results;
+    for (size_t i = 0; i < parts_.size(); ++i) parts_[i].data = addresses.of(operands[i]);
+  }
+  int64_t units() const override { return units_; }
+  Result<void> run(int64_t begin, int64_t end, std::byte*) override {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      std::byte* at = whole_ + unit * row_;
+      for (const Part& part : parts_) {
+        std::byte* const piece = part.data + unit * part.bytes;
+        const auto bytes = static_cast<size_t>(part.bytes);
+        if (bytes > 0) std::memcpy(joins_ ? at : piece, joins_ ? piece : at, bytes);
+        at += part.bytes;
+      }
+    }
+    return {};
+  }
+
+ private:
+  struct Part {
+    int64_t bytes;  // of one unit
+    std::byte* data;
+  };
+
+  const Launch& launch_;
+  const bool joins_;
+  int64_t units_ = 0;
+  int64_t row_ = 0;  // bytes of the whole in one unit
+  std::vector<Part> parts_;
+  std::byte* whole_ = nullptr;
+};
+
+// Gather and EmbeddingLookup: a unit is one index of one outer position; it is checked before it is
+// followed (rule V15).
+class GatherKernel : public Kernel {
+ public:
+  explicit GatherKernel(const Launch& launch) : launch_(launch) {
+    const Type& x = launch.operands[0].type;
+    const InstructionView view = attributes_of(launch);
+    const bool embedding = launch.opcode == Opcode::kEmbeddingLookup;
+    const auto axis = embedding ? 0 : static_cast<size_t>(int_of(view, Attr::kAxis));
+    clamps_ = static_cast<OutOfRange>(int_of(view, Attr::kOutOfRange)) == OutOfRange::kClamp;
+    wide_ = launch.operands[1].type.dtype == DType::kI64;
+    extent_ = x.shape[axis].value();
+    count_ = launch.operands[1].type.shape.elements().value();
+    row_ = count(x.shape, axis + 1, x.shape.rank()) * dtype_bytes(x.dtype);
+    units_ = count(x.shape, 0, axis) * count_;
+  }
+
+  void bind(const Addresses& addresses) override {
+    x_ = addresses.of(launch_.operands[0]);
+    indices_ = addresses.of(launch_.operands[1]);
+    to_ = addresses.of(launch_.results[0]);
+  }
+  int64_t units() const override { return units_; }
+  Result<void> run(int64_t begin, int64_t end, std::byte*) override {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      int64_t index = index_at(unit % count_);
+      if (index < 0 || index >= extent_) {
+        if (!clamps_) {
+          return error(ErrorCode::kInvalidArgument, "{}: index {} at element {} is outside 0 to {}",
+                       info_of(launch_.opcode).name, index, unit % count_, extent_ - 1);
+        }
+        index = index < 0 ? 0 : extent_ - 1;
+      }
+      if (row_ == 0) continue;
+      std::memcpy(to_ + unit * row_, x_ + (unit / count_ * extent_ + index) * row_,
+                  static_cast<size_t>(row_));
+    }
+    return {};
+  }
+
+ private:
+  int64_t index_at(int64_t element) const {
+    if (wide_) return reinterpret_cast<const int64_t*>(indices_)[element];
+    return reinterpret_cast<const int32_t*>(indices_)[element];
+  }
+
+  const Launch& launch_;
+  bool clamps_ = false;
+  bool wide_ = false;
+  int64_t extent_ = 0;
+  int64_t count_ = 0;  // of indices
+  int64_t row_ = 0;    // bytes
+  int64_t units_ = 0;
+  const std::byte* x_ = nullptr;
+  const std::byte* indices_ = nullptr;
+  std::byte* to_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Kernel> make_movement_kernel(const Launch& launch, const KernelTarget&) {
+  if (launch.kind != LaunchKind::kInstruction) return nullptr;
+  switch (launch.opcode) {
+    case Opcode::kConcat:
+    case Opcode::kSplit: return std::make_unique<JoinKernel>(launch);
+    case Opcode::kGather:
+    case Opcode::kEmbeddingLookup: return std::make_unique<GatherKernel>(launch);
+    default: break;
+  }
+  std::optional<Strided> strided = strided_of(launch);
+  if (!strided) return nullptr;
+  return std::make_unique<StridedKernel>(launch, *std::move(strided));
+}
 
 }  // namespace bcai::vm
