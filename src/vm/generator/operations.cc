@@ -145,7 +145,7 @@ class Operation {
     Dims shape = w_.random_dims(0, 2);
     if (kind_ == "GatherElements") {
       shape = dims;
-      for (int64_t& dim : shape) dim = std::min<int64_t>(dim, 8);
+      for (int64_t& dim : shape) dim = std::min<int64_t>(dim, 4);
       shape[static_cast<size_t>(axis)] = r_.between(1, 9);
     }
     const DType dtype = r_.chance(50) ? DType::kI64 : DType::kI32;

@@ -181,9 +181,9 @@ Result<void> Instance::run_nodes(const std::vector<Node>& nodes, const RunOption
         BCAI_TRY(run_nodes(node.bodies[holds(node.launch->operands[0]) ? 0 : 1], options));
       }
     } else if (options.profile != nullptr) {
-      const auto begin = std::chrono::steady_clock::now();
+      const int64_t begin = monotonic_ns();
       BCAI_TRY(run_kernel(node, options));
-      options.profile->add(*node.launch, begin, std::chrono::steady_clock::now());
+      options.profile->add(*node.launch, begin, monotonic_ns());
     } else {
       BCAI_TRY(run_kernel(node, options));
     }

@@ -2,6 +2,7 @@
 #include "vm/runtime/profile.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <map>
@@ -9,9 +10,7 @@
 namespace bcai::vm {
 namespace {
 
-double microseconds(Profile::Time begin, Profile::Time end) {
-  return std::chrono::duration<double, std::micro>(end - begin).count();
-}
+double microseconds(int64_t begin, int64_t end) { return static_cast<double>(end - begin) * 1e-3; }
 
 struct Row {
   double us = 0;
@@ -28,7 +27,13 @@ std::string name_of(const Launch& launch) {
 
 }  // namespace
 
-void Profile::add(const Launch& launch, Time begin, Time end) {
+int64_t monotonic_ns() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
+
+void Profile::add(const Launch& launch, int64_t begin, int64_t end) {
   spans_.push_back({name_of(launch), launch.step, launch.flops, launch.bytes, begin, end});
 }
 

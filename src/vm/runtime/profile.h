@@ -2,7 +2,6 @@
 // Where the time of runs goes, launch by launch. One thread.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,11 +10,14 @@
 
 namespace bcai::vm {
 
+// Nanoseconds from some moment on. A launch takes microseconds, for which base/clock.h is too
+// coarse.
+int64_t monotonic_ns();
+
 class Profile {
  public:
-  using Time = std::chrono::steady_clock::time_point;
-
-  void add(const Launch& launch, Time begin, Time end);
+  // Times are monotonic_ns().
+  void add(const Launch& launch, int64_t begin, int64_t end);
   void clear() { spans_.clear(); }
 
   // A line for each kind of launch, the dearest first: time, share, GFLOP/s and GB/s.
@@ -29,8 +31,8 @@ class Profile {
     int64_t step;
     uint64_t flops;
     uint64_t bytes;
-    Time begin;
-    Time end;
+    int64_t begin;
+    int64_t end;
   };
   std::vector<Span> spans_;
 };

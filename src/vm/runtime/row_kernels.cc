@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Softmax, LayerNorm, RMSNorm and the reductions of f32.
+#include <optional>
+
 #include "vm/backend/cpu/norm.h"
+#include "vm/backend/cpu/reduction.h"
 #include "vm/backend/cpu/softmax.h"
 #include "vm/runtime/kernel.h"
 
@@ -75,6 +78,59 @@ class NormKernel : public Kernel {
   void (*run_)(const NormArgs&, int64_t, int64_t, std::byte*);
 };
 
+class ReductionKernel : public Kernel {
+ public:
+  ReductionKernel(const Launch& launch, const ReductionArgs& args, SimdLevel level)
+      : launch_(launch), args_(args), run_(reduction_kernels(level).run) {}
+  void bind(const Addresses& addresses) override {
+    args_.x = addresses.floats(launch_.operands[0]);
+    args_.y = addresses.of(launch_.results[0]);
+  }
+  int64_t units() const override { return reduction_units(args_); }
+  int64_t scratch_bytes() const override { return reduction_scratch_bytes(args_); }
+  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
+    run_(args_, begin, end, scratch);
+    return {};
+  }
+
+ private:
+  const Launch& launch_;
+  ReductionArgs args_;
+  void (*run_)(const ReductionArgs&, int64_t, int64_t, std::byte*);
+};
+
+// Products are added up in another order by the kernel, and least elements it does not know.
+std::optional<ReductionKind> reduction_of(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kReduceSum: return ReductionKind::kSum;
+    case Opcode::kReduceMean: return ReductionKind::kMean;
+    case Opcode::kReduceMax: return ReductionKind::kMax;
+    case Opcode::kReduceMin: return ReductionKind::kMin;
+    case Opcode::kArgMax: return ReductionKind::kArgMax;
+    default: return std::nullopt;
+  }
+}
+
+std::unique_ptr<Kernel> make_reduction_kernel(const Launch& launch, SimdLevel level) {
+  const std::optional<ReductionKind> kind = reduction_of(launch.opcode);
+  const Type& x = launch.operands[0].type;
+  if (!kind || x.dtype != DType::kF32) return nullptr;
+  const InstructionView view = attributes_of(launch);
+  std::vector<int64_t> dims;
+  for (const Dim& dim : x.shape.dims()) dims.push_back(dim.value());
+  std::vector<int> axes;
+  if (kind == ReductionKind::kArgMax) {
+    if (int_of(view, Attr::kSelect) != 0) return nullptr;
+    axes.push_back(static_cast<int>(int_of(view, Attr::kAxis)));
+  } else {
+    for (const int64_t axis : ints_of(view, Attr::kAxes)) axes.push_back(static_cast<int>(axis));
+  }
+  if (axes.empty()) return nullptr;
+  const Result<ReductionArgs> args = reduction_args(*kind, nullptr, nullptr, dims, axes);
+  if (!args) return nullptr;
+  return std::make_unique<ReductionKernel>(launch, *args, level);
+}
+
 }  // namespace
 
 std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget& target) {
@@ -86,6 +142,11 @@ std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget
       if (launch.operands.size() > 2 && !launch.operands[1].present()) return nullptr;
       return std::make_unique<NormKernel>(launch, target.level);
     case Opcode::kRMSNorm: return std::make_unique<NormKernel>(launch, target.level);
+    case Opcode::kReduceSum:
+    case Opcode::kReduceMean:
+    case Opcode::kReduceMax:
+    case Opcode::kReduceMin:
+    case Opcode::kArgMax: return make_reduction_kernel(launch, target.level);
     default: return nullptr;
   }
 }

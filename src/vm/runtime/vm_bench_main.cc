@@ -6,7 +6,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdlib>
 #include <string>
 
@@ -98,24 +97,22 @@ Result<void> measure(int count, char** arguments) {
     BCAI_TRY_ASSIGN(options.level, parse_simd_level(arguments[8]));
   }
   const std::string extra = count > 9 ? arguments[9] : "";
-  const auto begin = std::chrono::steady_clock::now();
+  const int64_t begin = monotonic_ns();
   BCAI_TRY_ASSIGN(const auto executable, prepare(*bound, weight, options));
-  const auto ready = std::chrono::steady_clock::now();
+  const int64_t ready = monotonic_ns();
   std::vector<Tensor> inputs = random_inputs(bound->program(), 1);
   for (int64_t i = 0; i < number(5); ++i) inputs[0].data<int64_t>()[i] = i * 7;
   std::fill_n(inputs[1].data<float>(), number(5), 0.0F);
   Profile profile;
   std::vector<double> ms;
   for (int64_t run = 0; run < number(7) + 2; ++run) {
-    const auto start = std::chrono::steady_clock::now();
+    const int64_t start = monotonic_ns();
     BCAI_TRY(executable->run(inputs, {.profile = run > 1 && !extra.empty() ? &profile : nullptr}));
-    const auto end = std::chrono::steady_clock::now();
-    if (run > 1) ms.push_back(std::chrono::duration<double, std::milli>(end - start).count());
+    if (run > 1) ms.push_back(static_cast<double>(monotonic_ns() - start) * 1e-6);
   }
   std::sort(ms.begin(), ms.end());
   fmt::print("{:.3f} {:.3f} prepare {:.0f} arena {} of {} scratch {} packed {}\n",
-             ms[ms.size() / 2], ms[0],
-             std::chrono::duration<double, std::milli>(ready - begin).count(),
+             ms[ms.size() / 2], ms[0], static_cast<double>(ready - begin) * 1e-6,
              executable->arena_bytes(), executable->plan().live_bytes_max,
              executable->scratch_bytes(), executable->packed_bytes());
   if (extra == "profile") fmt::print("{}", profile.table());
