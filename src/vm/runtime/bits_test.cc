@@ -7,9 +7,11 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "vm/backend/reference/interpreter.h"
 #include "vm/generator/generator.h"
+#include "vm/program/builder.h"
 #include "vm/runtime/executable.h"
 
 namespace bcai::vm {
@@ -66,15 +68,15 @@ std::vector<Case> cases_of(uint64_t seed) {
   return cases;
 }
 
-void check(uint64_t seed) {
+void check(uint64_t seed, const std::vector<Case>& cases, const GeneratorOptions& generator) {
   std::vector<ProgramFinding> findings;
-  const auto verified = verify(random_program(seed), &findings);
+  const auto verified = verify(random_program(seed, generator), &findings);
   ASSERT_TRUE(verified) << "seed " << seed << "\n" << findings_text(findings);
   const auto bound = bind(*verified, {}, &findings);
   ASSERT_TRUE(bound) << findings_text(findings);
   const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
   const auto expected = reference::run(*bound, inputs, weight);
-  for (const Case& one : cases_of(seed)) {
+  for (const Case& one : cases) {
     const auto executable = prepare(*bound, weight, one.options);
     ASSERT_TRUE(executable) << "seed " << seed << ": " << executable.error().message;
     for (int time = 0; time < 2; ++time) {
@@ -91,9 +93,46 @@ TEST(BitsTest, RandomProgramsHaveTheBitsOfTheReference) {
   const uint64_t first = number_from_environment("BCAI_SEED", 1);
   const uint64_t count = number_from_environment("BCAI_PROGRAMS", 300);
   for (uint64_t seed = first; seed < first + count; ++seed) {
-    check(seed);
+    check(seed, cases_of(seed), {});
     if (HasFatalFailure()) return;
   }
+}
+
+// One or two instructions on larger tensors, so that every kernel meets tails and several units.
+TEST(BitsTest, InstructionsAloneAtEveryLevelAndThreadCount) {
+  std::vector<Case> cases;
+  for (const SimdLevel level : {SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512}) {
+    if (!has_simd_level(level)) continue;
+    for (const int threads : {1, 2}) {
+      cases.push_back({{.level = level, .threads = threads},
+                       fmt::format("{}, {} threads", simd_level_name(level), threads)});
+    }
+  }
+  const uint64_t first = number_from_environment("BCAI_SEED", 1) + 1'000'000;
+  const uint64_t count = number_from_environment("BCAI_PROGRAMS", 300);
+  for (uint64_t seed = first; seed < first + count; ++seed) {
+    check(seed, cases, {.instructions = 2, .elements_max = 20'000});
+    if (HasFatalFailure()) return;
+  }
+}
+
+// What a mask of minus infinity hides altogether.
+TEST(BitsTest, ARowOfHiddenKeys) {
+  Builder b;
+  const ValueId q = b.argument("q", {DType::kF32, {1, 20, 16}});
+  const ValueId mask = b.argument("mask", {DType::kF32, {1, 1, 20, 20}});
+  Attributes attributes;
+  attributes.set(Attr::kHeads, int64_t{2});
+  attributes.set(Attr::kScale, 0.5F);
+  const ValueId y = b.add(Opcode::kTransformerAttention, {q, q, q, mask}, attributes);
+  std::vector<ProgramFinding> findings;
+  const auto bound = bind(*verify(*b.finish({{"y", y}}), &findings), {}, &findings);
+  std::vector<Tensor> inputs = random_inputs(bound->program(), 3);
+  std::fill_n(inputs[1].data<float>(), 20 * 20, 0.0F);
+  std::fill_n(inputs[1].data<float>() + 60, 20, -std::numeric_limits<float>::infinity());
+  EXPECT_EQ(difference(reference::run(*bound, inputs, weight),
+                       (*prepare(*bound, weight))->run(inputs)),
+            "");
 }
 
 }  // namespace
