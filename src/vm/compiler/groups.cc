@@ -56,7 +56,8 @@ class Grouping {
       const auto maker = maker_.find(product);
       if (maker == maker_.end() || product == other || uses_.count(product) != 1) continue;
       const Opcode opcode = region_.instructions[maker->second].opcode;
-      if (opcode != Opcode::kTensorMatMul || !(type_of(other) == type_of(product)) ||
+      const bool joins = opcode == Opcode::kTensorMatMul || opcode == Opcode::kConvolutionForward;
+      if (!joins || !(type_of(other) == type_of(product)) ||
           type_of(product).shape.rank() > kResidualRankMax ||
           groups_.group_of[maker->second] != kNoGroup) {
         continue;

@@ -5,6 +5,7 @@
 #include <map>
 #include <utility>
 
+#include "vm/compiler/channels_last.h"
 #include "vm/compiler/groups.h"
 #include "vm/compiler/views.h"
 
@@ -29,11 +30,11 @@ class Lowering {
     lower_region(main.body, plan_.main);
     uint32_t slot = 0;
     for (const ValueId id : main.body.instructions.back().operands) {
-      plan_.results.push_back(as_result(at_[id], slot++));
+      plan_.results.push_back(as_result(here(id, plan_.main), slot++));
     }
     for (const ValueId id : plan_.program.checkpoints) {
       const auto snapshot = snapshots_.find(id);
-      const Operand& kept = snapshot == snapshots_.end() ? at_[id] : snapshot->second;
+      const Operand kept = snapshot == snapshots_.end() ? here(id, plan_.main) : snapshot->second;
       plan_.checkpoints.push_back(as_result(kept, slot++));
     }
     return std::move(plan_);
@@ -101,9 +102,14 @@ class Lowering {
       case Opcode::kKVCacheRead: return lower_read(region, instruction, out);
       default: break;
     }
-    if (lower_view(instruction)) return;
-    Launch launch = launch_of(instruction);
+    if (lower_view(instruction, out)) return;
+    Launch launch = launch_of(instruction, out);
     launch.instructions = {number_ - 1};
+    if (launch.channels_last) {
+      add_channels_last_result(instruction.results[0], launch);
+      out.push_back(std::move(launch));
+      return;
+    }
     for (size_t i = 0; i < instruction.results.size(); ++i) {
       // A state is rewritten where it lies.
       const ValueId id = instruction.results[i];
@@ -123,15 +129,79 @@ class Lowering {
     copy(at_[id], snapshots_[id], out);
   }
 
-  Launch launch_of(const Instruction& instruction) const {
+  Launch launch_of(const Instruction& instruction, Sequence& out) {
     Launch launch;
     launch.opcode = instruction.opcode;
     launch.attributes = instruction.attributes;
-    for (const ValueId id : instruction.operands) {
-      launch.operands.push_back(id == kNoValue ? Operand{} : at_[id]);
+    launch.channels_last =
+        fuse_ && wants_channels_last(function(), instruction, is_fixed(instruction));
+    for (size_t i = 0; i < instruction.operands.size(); ++i) {
+      const ValueId id = instruction.operands[i];
+      launch.operands.push_back(id == kNoValue                   ? Operand{}
+                                : launch.channels_last && i == 0 ? last_here(id, out)
+                                                                 : here(id, out));
     }
     add_work(instruction, launch);
     return launch;
+  }
+
+  bool is_fixed(const Instruction& instruction) const {
+    if (instruction.opcode != Opcode::kConvolutionForward) return false;
+    const Operand& weight = at_[instruction.operands[1]];
+    if (!weight.present()) return false;
+    const Storage storage = plan_.buffers[weight.buffer].storage;
+    return storage == Storage::kWeight || storage == Storage::kConstant;
+  }
+
+  // The value as the program has it; turned here if so far there is only the other way.
+  Operand here(ValueId id, Sequence& out) {
+    if (!at_[id].present()) {
+      at_[id] = new_operand(type_of(id));
+      turn(last_.at(id), at_[id], from_channels_last(type_of(id).shape.rank()), out);
+    }
+    return at_[id];
+  }
+
+  // The value with its channels innermost.
+  Operand last_here(ValueId id, Sequence& out) {
+    Operand& last = last_[id];
+    if (!last.present()) {
+      last = new_operand(channels_last(type_of(id)));
+      turn(at_[id], last, to_channels_last(type_of(id).shape.rank()), out);
+    }
+    return last;
+  }
+
+  static void turn(const Operand& from, const Operand& to, Attributes order, Sequence& out) {
+    Launch launch;
+    launch.opcode = Opcode::kTranspose;
+    launch.attributes = std::move(order);
+    launch.operands = {from};
+    launch.results = {to};
+    launch.bytes = 2 * bytes_of(from);
+    out.push_back(std::move(launch));
+  }
+
+  void add_channels_last_result(ValueId id, Launch& launch) {
+    at_[id] = {};
+    last_[id] = new_operand(channels_last(type_of(id)));
+    launch.results.push_back(last_[id]);
+  }
+
+  // A region may run or not, and again: what it makes in passing is not there afterwards, and what
+  // it needs is there before.
+  void turn_back_all(Sequence& out) {
+    std::vector<ValueId> pending;
+    for (const auto& [id, last] : last_) {
+      if (!at_[id].present()) pending.push_back(id);
+    }
+    for (const ValueId id : pending) here(id, out);
+  }
+  void lower_body(const Region& region, Sequence& body) {
+    const std::map<ValueId, Operand> before = last_;
+    lower_region(region, body);
+    for (const ValueId id : region.instructions.back().operands) here(id, body);
+    last_ = before;
   }
 
   void add_work(const Instruction& instruction, Launch& launch) const {
@@ -153,11 +223,11 @@ class Lowering {
     at_[instruction.results[0]] = listed;
   }
 
-  bool lower_view(const Instruction& instruction) {
+  bool lower_view(const Instruction& instruction, Sequence& out) {
     const std::optional<std::vector<int64_t>> offsets = view_offsets(function(), instruction);
     if (!offsets) return false;
     for (size_t i = 0; i < instruction.results.size(); ++i) {
-      Operand view = at_[instruction.operands[0]];
+      Operand view = here(instruction.operands[0], out);
       view.offset += (*offsets)[i];
       view.type = type_of(instruction.results[i]);
       at_[instruction.results[i]] = std::move(view);
@@ -188,17 +258,23 @@ class Lowering {
   void lower_group(const Region& region, const Group& group, uint32_t first, Sequence& out) {
     const Instruction& head = region.instructions[group.members[0]];
     const Instruction& last = region.instructions[group.members.back()];
-    Launch launch = group.map ? Launch{} : launch_of(head);
+    Launch launch = group.map ? Launch{} : launch_of(head, out);
     for (const uint32_t member : group.members) launch.instructions.push_back(first + member);
     if (group.map) {
-      add_steps(region, group, launch);
+      launch.channels_last = stays_channels_last(group);
+      add_steps(region, group, launch, out);
     } else {
       const ValueId product = head.results[0];
-      launch.residual = at_[last.operands[last.operands[0] == product ? 1 : 0]];
+      const ValueId residual = last.operands[last.operands[0] == product ? 1 : 0];
+      launch.residual = launch.channels_last ? last_here(residual, out) : here(residual, out);
       launch.flops += static_cast<uint64_t>(type_of(product).shape.elements().value());
       launch.bytes += static_cast<uint64_t>(launch.residual.bytes());
     }
     for (const ValueId id : group.results) {
+      if (launch.channels_last) {
+        add_channels_last_result(id, launch);
+        continue;
+      }
       at_[id] = new_operand(type_of(id));
       launch.results.push_back(at_[id]);
     }
@@ -213,12 +289,36 @@ class Lowering {
     return static_cast<uint64_t>(operand.bytes());
   }
 
-  void add_steps(const Region& region, const Group& group, Launch& launch) {
+  // Whether a map can go on with images as they lie, because nothing must be turned for it.
+  bool stays_channels_last(const Group& group) const {
+    const Type& result = type_of(group.results[0]);
+    bool pending = false;
+    for (const ValueId id : group.inputs) {
+      const bool whole = type_of(id).shape == result.shape;
+      if (whole && last_.count(id) == 0) return false;
+      pending = pending || (whole && !at_[id].present());
+      if (!whole && (!at_[id].present() || !broadcast_channels_last(type_of(id), result))) {
+        return false;
+      }
+    }
+    return pending;
+  }
+
+  Operand map_input(ValueId id, const Group& group, bool last, Sequence& out) {
+    if (!last) return here(id, out);
+    const Type& result = type_of(group.results[0]);
+    if (type_of(id).shape == result.shape) return last_here(id, out);
+    Operand operand = at_[id];
+    operand.type = *broadcast_channels_last(type_of(id), result);
+    return operand;
+  }
+
+  void add_steps(const Region& region, const Group& group, Launch& launch, Sequence& out) {
     launch.kind = LaunchKind::kMap;
     std::map<ValueId, uint32_t> numbers;
     for (const ValueId id : group.inputs) {
       numbers[id] = static_cast<uint32_t>(launch.operands.size());
-      launch.operands.push_back(at_[id]);
+      launch.operands.push_back(map_input(id, group, launch.channels_last, out));
     }
     for (const uint32_t member : group.members) {
       const Instruction& instruction = region.instructions[member];
@@ -239,6 +339,7 @@ class Lowering {
 
   void lower_repeat(const Instruction& repeat, Sequence& out) {
     const Region& region = repeat.regions[0];
+    turn_back_all(out);
     Launch launch;
     launch.kind = LaunchKind::kRepeat;
     launch.instructions = {number_ - 1};
@@ -255,7 +356,7 @@ class Lowering {
       at_[repeat.results[k]] = carried[k];
     }
     Sequence body;
-    lower_region(region, body);
+    lower_body(region, body);
     std::vector<Operand> yields;
     for (const ValueId id : region.instructions.back().operands) yields.push_back(at_[id]);
     carry(launch.until, yields, carried, body);
@@ -283,12 +384,13 @@ class Lowering {
   }
 
   void lower_cond(const Instruction& cond, Sequence& out) {
+    turn_back_all(out);
     Launch launch;
     launch.kind = LaunchKind::kCond;
     launch.instructions = {number_ - 1};
     launch.operands = {at_[cond.operands[0]]};
     launch.bodies.resize(2);
-    for (size_t i = 0; i < 2; ++i) lower_region(cond.regions[i], launch.bodies[i]);
+    for (size_t i = 0; i < 2; ++i) lower_body(cond.regions[i], launch.bodies[i]);
     for (size_t k = 0; k < cond.results.size(); ++k) {
       const ValueId yes_id = cond.regions[0].instructions.back().operands[k];
       const ValueId no_id = cond.regions[1].instructions.back().operands[k];
@@ -310,8 +412,9 @@ class Lowering {
   Plan plan_;
   const bool fuse_;
   const Uses* uses_ = nullptr;
-  std::vector<Operand> at_;  // where each value of main lies
+  std::vector<Operand> at_;  // where each value of main lies, absent when only last_ has it
   std::map<std::pair<Storage, uint32_t>, Operand> listed_;
+  std::map<ValueId, Operand> last_;  // values that also lie, or only lie, with channels innermost
   std::map<ValueId, Operand> snapshots_;
   uint32_t number_ = 0;  // of the next instruction
 };

@@ -76,7 +76,9 @@ struct Launch {
   Attributes attributes;
   std::vector<Operand> operands;
   std::vector<Operand> results;
-  Operand residual;               // of the result's type: added after bias and activation
+  Operand residual;  // of the result's type: added after bias and activation
+  // Operand 0, the residual and the result are [N,..,C] where the instruction has [N,C,..].
+  bool channels_last = false;
   std::vector<MapStep> steps;     // kMap
   std::vector<uint32_t> outputs;  // kMap: the value number of each result
   std::vector<Sequence> bodies;

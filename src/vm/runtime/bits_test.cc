@@ -59,7 +59,7 @@ std::vector<Case> cases_of(uint64_t seed) {
   for (const SimdLevel level : {SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512}) {
     if (!has_simd_level(level)) continue;
     const int threads = 1 + static_cast<int>((seed + static_cast<uint64_t>(level)) % 2);
-    cases.push_back({{.level = level, .threads = threads},
+    cases.push_back({{.level = level, .threads = threads, .parallel_ns_min = 0},
                      fmt::format("{}, {} threads", simd_level_name(level), threads)});
   }
   const CompileOptions parts[] = {
@@ -104,7 +104,7 @@ TEST(BitsTest, InstructionsAloneAtEveryLevelAndThreadCount) {
   for (const SimdLevel level : {SimdLevel::kPortable, SimdLevel::kAvx2, SimdLevel::kAvx512}) {
     if (!has_simd_level(level)) continue;
     for (const int threads : {1, 2}) {
-      cases.push_back({{.level = level, .threads = threads},
+      cases.push_back({{.level = level, .threads = threads, .parallel_ns_min = 0},
                        fmt::format("{}, {} threads", simd_level_name(level), threads)});
     }
   }
@@ -130,9 +130,51 @@ TEST(BitsTest, ARowOfHiddenKeys) {
   std::vector<Tensor> inputs = random_inputs(bound->program(), 3);
   std::fill_n(inputs[1].data<float>(), 20 * 20, 0.0F);
   std::fill_n(inputs[1].data<float>() + 60, 20, -std::numeric_limits<float>::infinity());
-  EXPECT_EQ(difference(reference::run(*bound, inputs, weight),
-                       (*prepare(*bound, weight))->run(inputs)),
-            "");
+  EXPECT_EQ(
+      difference(reference::run(*bound, inputs, weight), (*prepare(*bound, weight))->run(inputs)),
+      "");
+}
+
+// Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
+// have them, and come back where an instruction or a result asks for it.
+TEST(BitsTest, AChainOfConvolutions) {
+  Builder b;
+  const ValueId x = b.argument("x", {DType::kF32, {1, 3, 19, 17}});
+  const uint32_t file = b.file({"weights", {}, 0});
+  const auto convolve = [&](ValueId from, const std::string& name, int64_t in) {
+    Attributes attributes;
+    attributes.set(Attr::kPadsLow, std::vector<int64_t>{1, 1});
+    attributes.set(Attr::kPadsHigh, std::vector<int64_t>{1, 1});
+    const ValueId w = b.param(file, name, {DType::kF32, {20, in, 3, 3}});
+    return b.add(Opcode::kConvolutionForward, {from, w}, attributes);
+  };
+  const ValueId scale = b.param(file, "scale", {DType::kF32, {20, 1, 1}});
+  const ValueId first = b.add(Opcode::kRelu, {convolve(x, "w1", 3)});
+  const ValueId second = b.add(Opcode::kAdd, {convolve(first, "w2", 20), first});
+  const ValueId scaled = b.add(Opcode::kHardSwish, {b.add(Opcode::kMul, {second, scale})});
+  Attributes pool;
+  pool.set(Attr::kKernel, std::vector<int64_t>{2, 2});
+  const ValueId pooled = b.add(Opcode::kMaxPool, {scaled}, pool);
+  Attributes axes;
+  axes.set(Attr::kAxes, std::vector<int64_t>{2, 3});
+  const ValueId mean = b.add(Opcode::kReduceMean, {pooled}, axes);
+  std::vector<ProgramFinding> findings;
+  const auto verified = verify(*b.finish({{"mean", mean}, {"scaled", scaled}}), &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  const std::vector<Tensor> inputs = random_inputs(bound->program(), 5);
+  const auto expected = reference::run(*bound, inputs, weight);
+  for (const Case& one : cases_of(1)) {
+    const auto executable = *prepare(*bound, weight, one.options);
+    EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
+  }
+  // Turned: x on the way in, both results on the way out.
+  const auto executable = *prepare(*bound, weight);
+  int turns = 0;
+  for (const Launch& launch : executable->plan().main) {
+    if (launch.kind == LaunchKind::kInstruction && launch.opcode == Opcode::kTranspose) ++turns;
+  }
+  EXPECT_EQ(turns, 3) << executable->explain();
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct Executable::Parts {
   explicit Parts(Plan compiled) : plan(std::move(compiled)), addresses(plan.buffers.size()) {}
 
   Result<std::unique_ptr<Instance>> make_instance() {
-    return Instance::make(plan, addresses, packed, level, threads);
+    return Instance::make(plan, addresses, packed, level, options);
   }
 
   Plan plan;
@@ -22,7 +22,7 @@ struct Executable::Parts {
   Addresses addresses;
   PackedWeights packed;
   SimdLevel level = SimdLevel::kPortable;
-  int threads = 1;
+  PrepareOptions options;
   std::vector<std::string_view> backends;
   int64_t arena_bytes = 0;
   int64_t scratch_bytes = 0;
@@ -56,7 +56,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
   BCAI_TRY_ASSIGN(Plan plan, compile(program, options.compile));
   auto parts = std::make_unique<Executable::Parts>(std::move(plan));
   parts->level = options.level.value_or(detect_simd_level());
-  parts->threads = std::max(options.threads, 1);
+  parts->options = options;
   const Program& compiled = parts->plan.program;
   for (uint32_t i = 0; i < parts->plan.buffers.size(); ++i) {
     const Buffer& buffer = parts->plan.buffers[i];
@@ -153,7 +153,7 @@ std::string Executable::explain() const {
   fmt::format_to(std::back_inserter(out),
                  "SIMD level {}, {} threads, scratch {} bytes, packed weights {} bytes\n"
                  "{:>8} {:>14}  backend    kernel\n",
-                 simd_level_name(parts_->level), parts_->threads, parts_->scratch_bytes,
+                 simd_level_name(parts_->level), parts_->options.threads, parts_->scratch_bytes,
                  parts_->packed.bytes(), "launches", "flops");
   for (const auto& [name, tally] : tallies) {
     fmt::format_to(std::back_inserter(out), "{:>8} {:>14}  {}\n", tally.launches, tally.flops,

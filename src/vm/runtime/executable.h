@@ -29,6 +29,8 @@ using ParamSource = std::function<Result<Tensor>(const WeightFile& file, const P
 struct PrepareOptions {
   std::optional<SimdLevel> level;  // otherwise the best that this processor has
   int threads = 1;
+  // A launch of fewer nanoseconds, by estimate, stays on one thread: waking others would cost more.
+  int64_t parallel_ns_min = 20'000;
   CompileOptions compile;
 };
 

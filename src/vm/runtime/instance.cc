@@ -10,8 +10,6 @@ namespace {
 // What a core does in a nanosecond, roughly: it decides who works, never what comes out.
 constexpr double kFlopsPerNs = 40;
 constexpr double kBytesPerNs = 8;
-// Below, waking other threads costs more than they bring.
-constexpr double kParallelNs = 20'000;
 // The cancellation flag is looked at this often.
 constexpr double kChunkNs = 4'000'000;
 
@@ -43,16 +41,17 @@ class DefaultFloatingPoint {
 
 }  // namespace
 
-Instance::Instance(const Plan& plan, const Addresses& weights, int threads)
+Instance::Instance(const Plan& plan, const Addresses& weights, const PrepareOptions& options)
     : plan_(plan),
+      parallel_ns_min_(options.parallel_ns_min),
       addresses_(weights),
-      pool_(threads),
+      pool_(std::max(options.threads, 1)),
       traps_(static_cast<size_t>(pool_.threads())) {}
 
 Result<std::unique_ptr<Instance>> Instance::make(const Plan& plan, const Addresses& weights,
                                                  PackedWeights& packed, SimdLevel level,
-                                                 int threads) {
-  std::unique_ptr<Instance> instance(new Instance(plan, weights, threads));
+                                                 const PrepareOptions& options) {
+  std::unique_ptr<Instance> instance(new Instance(plan, weights, options));
   instance->main_ = instance->nodes_of(plan.main, {plan, level, packed, weights});
   BCAI_TRY(instance->allocate());
   return instance;
@@ -70,7 +69,8 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
       node.kernel = kernels_.back().get();
       node.units = node.kernel->units();
       const double ns = estimated_ns(launch);
-      node.parallel = pool_.threads() > 1 && node.units > 1 && ns > kParallelNs;
+      node.parallel =
+          pool_.threads() > 1 && node.units > 1 && ns >= static_cast<double>(parallel_ns_min_);
       node.chunk = node.units;
       if (ns > kChunkNs) {
         const double part = kChunkNs / ns;

@@ -22,7 +22,7 @@ class Instance {
   // `weights` has the addresses of weights and constants.
   static Result<std::unique_ptr<Instance>> make(const Plan& plan, const Addresses& weights,
                                                 PackedWeights& packed, SimdLevel level,
-                                                int threads);
+                                                const PrepareOptions& options);
 
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const RunOptions& options);
 
@@ -41,7 +41,7 @@ class Instance {
     std::vector<std::vector<Node>> bodies;
   };
 
-  Instance(const Plan& plan, const Addresses& weights, int threads);
+  Instance(const Plan& plan, const Addresses& weights, const PrepareOptions& options);
   std::vector<Node> nodes_of(const Sequence& sequence, const KernelTarget& target);
   Result<void> allocate();
   // Tensors for results, checkpoints and states; moves the buffers that depend on the caller.
@@ -53,6 +53,7 @@ class Instance {
   bool holds(const Operand& predicate) const;
 
   const Plan& plan_;
+  const int64_t parallel_ns_min_;
   Addresses addresses_;
   Arena arena_;
   Arena scratch_;

@@ -61,6 +61,7 @@ std::unique_ptr<Kernel> make_kernel(const Launch& launch, const KernelTarget& ta
 
 // Each null where it does not know the launch.
 std::unique_ptr<Kernel> make_matmul_kernel(const Launch& launch, const KernelTarget& target);
+std::unique_ptr<Kernel> make_image_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_attention_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_map_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget& target);
