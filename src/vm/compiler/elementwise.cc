@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which instructions the interpreter for elementwise programs can do.
 #include "vm/compiler/groups.h"
-#include "vm/plan/plan.h"
 
 namespace bcai::vm {
 namespace {
@@ -47,7 +46,7 @@ bool is_elementwise(const Function& function, const Instruction& instruction) {
   const Type& last = function.values[instruction.operands.back()];
   if (!does_operation(instruction.opcode, last.dtype, result.dtype)) return false;
   for (const ValueId id : instruction.operands) {
-    if (id == kNoValue || !broadcasting_of(function.values[id].shape, result.shape)) return false;
+    if (id == kNoValue) return false;
   }
   return true;
 }

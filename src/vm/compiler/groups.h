@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which instructions of a region run as one launch. A group runs where its last instruction stood,
 // and every operation in it rounds as it would alone, so no bit changes.
-//   map       elementwise instructions over one shape, inputs whole or repeated by row, column or
-//             scalar; what others use of it becomes a result
+//   map       elementwise instructions over one shape; what others use of it becomes a result
 //   residual  a matmul or convolution and the Add behind it
 #pragma once
 

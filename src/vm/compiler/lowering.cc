@@ -305,12 +305,25 @@ class Lowering {
   }
 
   Operand map_input(ValueId id, const Group& group, bool last, Sequence& out) {
-    if (!last) return here(id, out);
     const Type& result = type_of(group.results[0]);
+    if (!last) return broadcast_input(here(id, out), result.shape, out);
     if (type_of(id).shape == result.shape) return last_here(id, out);
     Operand operand = at_[id];
     operand.type = *broadcast_channels_last(type_of(id), result);
     return operand;
+  }
+
+  // A map repeats inputs by row, column and scalar. What is repeated otherwise is written out.
+  Operand broadcast_input(const Operand& from, const Shape& shape, Sequence& out) {
+    if (broadcasting_of(from.type.shape, shape)) return from;
+    const Operand whole = new_operand({from.type.dtype, shape});
+    Launch launch;
+    launch.opcode = Opcode::kBroadcast;
+    launch.operands = {from};
+    launch.results = {whole};
+    launch.bytes = bytes_of(from) + bytes_of(whole);
+    out.push_back(std::move(launch));
+    return whole;
   }
 
   void add_steps(const Region& region, const Group& group, Launch& launch, Sequence& out) {
