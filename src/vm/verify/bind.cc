@@ -60,14 +60,19 @@ std::vector<int64_t> read_binding(const Program& program, const Binding& binding
   return values;
 }
 
-// The symbol a dimension consists of, if it is nothing else.
-std::optional<uint32_t> lone_symbol(const Dim& dim) {
+struct Multiple {
+  uint32_t symbol;
+  int64_t of;
+};
+
+// The symbol a dimension is a multiple of, if it is nothing else.
+std::optional<Multiple> lone_symbol(const Dim& dim) {
   if (dim.constant_term() != 0 || dim.terms().size() != 1) return std::nullopt;
   const Dim::Term& term = dim.terms()[0];
-  if (term.coefficient != 1 || term.factors.size() != 1 || term.factors[0].quotient_of != nullptr) {
+  if (term.coefficient < 1 || term.factors.size() != 1 || term.factors[0].quotient_of != nullptr) {
     return std::nullopt;
   }
-  return term.factors[0].symbol;
+  return Multiple{term.factors[0].symbol, term.coefficient};
 }
 
 }  // namespace
@@ -123,8 +128,9 @@ std::optional<Binding> binding_of_shapes(const Program& program,
       continue;
     }
     for (size_t axis = 0; axis < expected.rank(); ++axis) {
-      const std::optional<uint32_t> symbol = lone_symbol(expected[axis]);
-      if (symbol) binding.emplace(program.symbols[*symbol].name, shapes[i][axis]);
+      const std::optional<Multiple> multiple = lone_symbol(expected[axis]);
+      if (!multiple) continue;
+      binding.emplace(program.symbols[multiple->symbol].name, shapes[i][axis] / multiple->of);
     }
   }
   const std::vector<int64_t> values = read_binding(program, binding, collected);

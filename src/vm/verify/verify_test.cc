@@ -68,6 +68,17 @@ TEST(VerifyTest, ShapesGiveTheBinding) {
   EXPECT_EQ(findings_text(findings), "V20: input x: [3,7,65], expected [B,S,64]");
 }
 
+TEST(VerifyTest, AMultipleOfASymbolGivesItsBinding) {
+  Builder builder;
+  const Dim h = builder.symbol({"H", 1, 30, 1});
+  const ValueId x = builder.argument("x", {DType::kF32, {Dim(32) * h}});
+  const Program program = *builder.finish({{"x", x}});
+  std::vector<ProgramFinding> findings;
+  EXPECT_EQ(binding_of_shapes(program, {{96}}, &findings), (Binding{{"H", 3}}));
+  EXPECT_FALSE(binding_of_shapes(program, {{97}}, &findings));
+  EXPECT_EQ(findings_text(findings), "V20: input x: [97], expected [32*H]");
+}
+
 TEST(VerifyTest, EveryFindingIsThere) {
   Program program = small_program();
   Function& main = program.functions[0];
