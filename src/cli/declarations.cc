@@ -459,6 +459,13 @@ void Declarations::add_vm_commands() {
                        VmOptions::Verb::kDisassemble);
   add_program(dis);
   add_output(dis, "A file instead of standard output", "FILE");
+  CLI::App* import = verb("import", "Turns an ONNX model into a program and its weights",
+                          "bcai vm import model.onnx -o model.bcvm", VmOptions::Verb::kImport);
+  import->add_option("MODEL", vm_.program, "The .onnx file")->required();
+  add_output(import, "The program; its weights go beside it as .safetensors", "FILE");
+  import->add_option("--shape", vm_.shapes, "An input's whole shape (repeatable)")
+      ->type_name("NAME=N,N,…")
+      ->allow_extra_args(false);
   CLI::App* verify = verb("verify", "Checks every rule and prints every finding",
                           "bcai vm verify model.bcvm", VmOptions::Verb::kVerify);
   add_program(verify);
@@ -480,15 +487,35 @@ void Declarations::add_vm_commands() {
         ->type_name("FILE")
         ->allow_extra_args(false);
   };
+  const auto add_threads = [this](CLI::App* app) {
+    app->add_option("--threads", vm_.threads, "All cores otherwise; changes no bit")
+        ->type_name("N")
+        ->check(CLI::Range(1, 256));
+  };
+  CLI::App* compile = verb("compile", "Shows the plan of a run: launches, buffers, lifetimes",
+                           "bcai vm compile model.bcvm --symbol B=8", VmOptions::Verb::kCompile);
+  add_program(compile);
+  compile
+      ->add_option("--symbol", vm_.bindings, "A symbol's value; its largest otherwise (repeatable)")
+      ->type_name("NAME=N")
+      ->allow_extra_args(false);
   CLI::App* run =
-      verb("run", "Runs a program on the reference backend",
+      verb("run", "Runs a program on this machine's processor",
            "bcai vm run model.bcvm --input x=x.npy --output-dir out", VmOptions::Verb::kRun);
   add_program(run);
   add_inputs(run);
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");
+  add_threads(run);
+  CLI::Option* reference = run->add_flag("--reference", vm_.reference,
+                                         "On the reference backend: slow, and the same bits");
   CLI::Option* receipt = run->add_option("--receipt", vm_.receipt, "Writes what the run commits to")
                              ->type_name("FILE");
-  run->add_flag("--trace", vm_.trace, "With a root for every instruction")->needs(receipt);
+  run->add_flag("--trace", vm_.trace, "With a root for every instruction, on the reference backend")
+      ->needs(receipt);
+  run->add_option("--profile", vm_.profile,
+                  "Prints where the time went, and writes a Chrome trace here")
+      ->type_name("FILE")
+      ->excludes(reference);
   add_json(run, vm_.json);
   CLI::App* check =
       verb("check", "Runs again and compares with a receipt",

@@ -170,7 +170,7 @@ struct CompletionOptions {
   std::string shell;
 };
 struct VmOptions {
-  enum class Verb : unsigned char { kAssemble, kDisassemble, kVerify, kQuote, kRun, kCheck, kIsa };
+  enum class Verb : unsigned char { kAssemble, kDisassemble, kImport, kVerify, kQuote, kCompile, kRun, kCheck, kIsa };
   Verb verb = Verb::kIsa;
   std::string program;
   std::string output;
@@ -178,6 +178,10 @@ struct VmOptions {
   std::vector<std::string> inputs;    // NAME=FILE.npy
   std::vector<std::string> weights;   // safetensors files
   std::string receipt;
+  std::string profile;              // where the Chrome trace goes
+  std::vector<std::string> shapes;  // NAME=1,3,224,224
+  int threads = 0;                  // 0 is all cores
+  bool reference = false;
   bool trace = false;
   bool json = false;
   bool markdown = false;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // `bcai vm`: native programs, from file to result.
+#include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <thread>
 
 #include "base/file.h"
 #include "base/units.h"
@@ -9,8 +12,12 @@
 #include "cli/vm_program.h"
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
+#include "vm/compiler/compile.h"
 #include "vm/isa/reference.h"
+#include "vm/onnx/import.h"
+#include "vm/plan/plan.h"
 #include "vm/receipt/receipt.h"
+#include "vm/runtime/executable.h"
 #include "vm/text/text.h"
 #include "vm/verify/cost.h"
 
@@ -116,6 +123,41 @@ struct Ran {
   vm::Receipt receipt;
 };
 
+int thread_count(const VmOptions& options) {
+  return options.threads > 0 ? options.threads
+                             : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const Context& context,
+                                                 const vm::BoundProgram& program,
+                                                 const ProgramWeights& weights,
+                                                 std::span<const vm::Tensor> inputs,
+                                                 vm::ReceiptRecorder& recorder) {
+  const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
+    return Result<vm::Tensor>(weights.tensor(file, param));
+  };
+  BCAI_TRY_ASSIGN(const auto executable,
+                  vm::prepare(program, tensor_of, {.threads = thread_count(options)}));
+  vm::Profile profile;
+  std::vector<vm::Tensor> checkpoints;
+  BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
+                  executable->run(inputs, {.profile = options.profile.empty() ? nullptr : &profile,
+                                           .checkpoints = &checkpoints}));
+  const std::vector<vm::ValueId>& declared = program.program().checkpoints;
+  const std::vector<vm::ValueId>& arguments = program.program().functions[0].body.arguments;
+  for (size_t i = 0; i < declared.size(); ++i) {
+    // The recorder takes the arguments' roots from the inputs.
+    if (std::find(arguments.begin(), arguments.end(), declared[i]) == arguments.end()) {
+      recorder.observe(declared[i], checkpoints[i]);
+    }
+  }
+  if (!options.profile.empty()) {
+    BCAI_TRY(write_file(options.profile, profile.chrome_trace()));
+    context.screen.write_err(profile.table());
+  }
+  return results;
+}
+
 Result<Ran> run_program(const VmOptions& options, const Context& context, bool with_trace) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
@@ -130,16 +172,19 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, bool w
   BCAI_TRY_ASSIGN(const ProgramWeights weights,
                   ProgramWeights::open(verified.program(), options.weights,
                                        context.settings.value(SettingKey::kDataDirectory)));
+  vm::ReceiptRecorder recorder(verified, vm::program_identity(verified.program()), *binding,
+                               with_trace);
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
-  vm::ReceiptRecorder recorder(verified, vm::program_identity(verified.program()), *binding,
-                               with_trace);
   const auto observe = [&](vm::ValueId value, const vm::Tensor& tensor) {
     recorder.observe(value, tensor);
   };
+  // Fused launches have no result for every instruction, so a trace is made by the reference.
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
-                  vm::reference::run(bound, inputs, tensor_of, observe));
+                  options.reference || with_trace
+                      ? vm::reference::run(bound, inputs, tensor_of, observe)
+                      : run_on_processor(options, context, bound, weights, inputs, recorder));
   vm::Receipt receipt = recorder.finish(inputs, results);
   return Ran{verified, std::move(results), std::move(receipt)};
 }
@@ -211,6 +256,72 @@ Result<int> check(const VmOptions& options, const Context& context) {
   return difference ? 1 : 0;
 }
 
+Result<void> compile(const VmOptions& options, const Screen& screen) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
+  BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
+  BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
+  BCAI_TRY_ASSIGN(const vm::Plan plan, vm::compile(bound));
+  screen.write_out(vm::explain(plan));
+  return {};
+}
+
+// "x=1,3,224,224"
+Result<std::map<std::string, std::vector<int64_t>, std::less<>>> parse_shapes(
+    const std::vector<std::string>& words) {
+  std::map<std::string, std::vector<int64_t>, std::less<>> shapes;
+  for (const std::string& word : words) {
+    const size_t equals = word.find('=');
+    std::vector<int64_t> dims;
+    const char* at = word.data() + std::min(equals, word.size() - 1) + 1;
+    const char* const end = word.data() + word.size();
+    while (equals != std::string::npos && at < end) {
+      int64_t dim = 0;
+      const auto [stop, problem] = std::from_chars(at, end, dim);
+      if (problem != std::errc() || (stop != end && *stop != ',')) break;
+      dims.push_back(dim);
+      at = stop == end ? end : stop + 1;
+    }
+    if (dims.empty() || at != end) {
+      return error(ErrorCode::kInvalidArgument, "expected INPUT=N,N,…, found '{}'", word);
+    }
+    shapes[word.substr(0, equals)] = std::move(dims);
+  }
+  return shapes;
+}
+
+Result<void> import(const VmOptions& options, const Screen& screen) {
+  vm::onnx::ImportOptions wanted;
+  BCAI_TRY_ASSIGN(wanted.shapes, parse_shapes(options.shapes));
+  BCAI_TRY_ASSIGN(vm::onnx::Imported imported, vm::onnx::import_onnx(options.program, wanted));
+  std::filesystem::path path = options.output;
+  if (path.empty()) path = std::filesystem::path(options.program).replace_extension(".bcvm");
+  const std::filesystem::path weights =
+      std::filesystem::path(path).replace_extension(".safetensors");
+  if (!imported.program.files.empty()) {
+    vm::Safetensors file;
+    for (const auto& [name, tensor] : imported.weights) {
+      const auto bytes = tensor.bytes();
+      file.tensors.push_back({name, tensor.type(),
+                              {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+    }
+    BCAI_TRY_ASSIGN(const std::string encoded, vm::encode_safetensors(file));
+    imported.program.files[0].sha256 = Sha256::of(encoded);
+    imported.program.files[0].bytes = encoded.size();
+    BCAI_TRY(write_file(weights, encoded));
+  }
+  std::vector<vm::ProgramFinding> findings;
+  const std::optional<vm::VerifiedProgram> verified =
+      vm::verify(std::move(imported.program), &findings);
+  if (!verified) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
+  BCAI_TRY(write_file(path, vm::encode(verified->program())));
+  screen.note(fmt::format("{}: program {}{}", path.string(),
+                          vm::program_identity(verified->program()).text(),
+                          verified->program().files.empty()
+                              ? ""
+                              : fmt::format("; weights in {}", weights.string())));
+  return {};
+}
+
 Result<void> isa(const VmOptions& options, const Screen& screen) {
   if (options.json) {
     screen.out("{}\n", to_text(vm::isa_json()));
@@ -236,8 +347,10 @@ Result<void> dispatch(const VmOptions& options, const Context& context) {
   switch (options.verb) {
     case VmOptions::Verb::kAssemble: return assemble(options, screen);
     case VmOptions::Verb::kDisassemble: return disassemble(options, screen);
+    case VmOptions::Verb::kImport: return import(options, screen);
     case VmOptions::Verb::kVerify: return verify(options, screen);
     case VmOptions::Verb::kQuote: return quote(options, screen);
+    case VmOptions::Verb::kCompile: return compile(options, screen);
     case VmOptions::Verb::kRun: return run(options, context);
     case VmOptions::Verb::kCheck: break;
     case VmOptions::Verb::kIsa: return isa(options, screen);
