@@ -2,6 +2,7 @@
 // Constants, shapes as numbers, casts, and what only passes values on.
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "vm/onnx/families.h"
 
@@ -28,6 +29,14 @@ std::optional<Tensor> inline_tensor(Site& site, const TensorMessage& message) {
     return std::nullopt;
   }
   return *std::move(tensor);
+}
+
+// An infinity, or the one NaN that programs have.
+ValueId special(Site& site, float value) {
+  if (std::isnan(value)) value = std::numeric_limits<float>::quiet_NaN();
+  std::string bytes(sizeof value, '\0');
+  std::memcpy(bytes.data(), &value, sizeof value);
+  return site.builder().constant({DType::kF32, {}}, std::move(bytes));
 }
 
 // start, limit, delta as integers: 0, 1, 2, … scaled and moved.
@@ -163,6 +172,10 @@ void import_constant_of_shape(Site& site) {
       total.value() <= static_cast<int64_t>(kKnownMax)) {
     const auto count = static_cast<size_t>(total.value());
     return site.out_known(0, value.dtype(), numbers, Elements(count, element[0]));
+  }
+  if (value.dtype() == DType::kF32 && !std::isfinite(value.data<float>()[0])) {
+    // Fill takes finite numbers only.
+    return site.out(0, site.broadcast(special(site, value.data<float>()[0]), *dims));
   }
   if (!element.empty()) fill.set(Attr::kIntValue, element[0].value());
   site.out(0, site.stated(Opcode::kFill, {}, value.dtype(), *dims, fill));

@@ -124,6 +124,11 @@ bool transposed_pads(Site& site, Windows* windows, std::vector<int64_t>* output_
     site.refuse("output_shape [{}] for {} axes", fmt::join(shape, ","), axes);
     return false;
   }
+  for (const int64_t extent : shape) {
+    if (extent >= 1 && extent <= kDimMax) continue;
+    site.refuse("output_shape has {}", extent);
+    return false;
+  }
   for (size_t i = 0; i < axes; ++i) {
     const Dim& in = site.shape(0)[i + 2];
     const int64_t stride = windows->strides[i];

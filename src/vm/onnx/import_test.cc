@@ -169,6 +169,32 @@ TEST(ImportTest, TensorsHoldWhatTheirDimensionsSay) {
             "initializer 'w': element type double is not supported");
 }
 
+TEST(ImportTest, FoldingIsBounded) {
+  const std::string minus_two = "\xfe" + std::string(7, '\xff');
+  Message graph = simple_graph(node("Relu", {"x"}, "y"));
+  graph.message(5, tensor("two", 7, {2}, minus_two + minus_two))
+      .message(5, tensor("four", 7, {4}, std::string(32, '\0')))
+      .message(1, node("ConstantOfShape", {"two"}, "a"))
+      .message(1, node("Reshape", {"four", "two"}, "b"))
+      .message(1, node("Expand", {"four", "two"}, "c"));
+  EXPECT_EQ(imported(model(graph)),
+            "node 1 'n_a' (ConstantOfShape): Fill: a dimension of f32[-2,-2] may leave 0 to "
+            "2147483647 (V7)\n"
+            "node 2 'n_b' (Reshape): the result has the dimensions [-2,-2]\n"
+            "node 3 'n_c' (Expand): Broadcast: a dimension of i64[-2,4] may leave 0 to "
+            "2147483647 (V7)");
+  // Each of few bytes asks for 4096 integers.
+  Message many = simple_graph(node("Relu", {"x"}, "y"));
+  many.message(5, tensor("n", 7, {1}, std::string("\0\x10\0\0\0\0\0\0", 8)))
+      .message(5, tensor("zero", 7, {1}, std::string(8, '\0')));
+  for (int i = 0; i < 260; ++i) {
+    many.message(1, node("Expand", {"zero", "n"}, fmt::format("v{}", i)));
+  }
+  EXPECT_TRUE(
+      imported(model(many))
+          .starts_with("node 257 'n_v256' (Expand): too many integers to compute on import\n"));
+}
+
 TEST(ImportTest, CountsBeyondTheBytesAreRefused) {
   std::string deep;
   for (int i = 0; i < 20; ++i) {

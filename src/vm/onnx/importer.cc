@@ -14,6 +14,7 @@ constexpr size_t kFindingsMax = 200;
 // A float constant of up to so many elements is written in the program; others are weights.
 constexpr int64_t kInlineFloatsMax = 16;
 constexpr int64_t kInlineBytesMax = 4096;
+constexpr size_t kKnownInAllMax = size_t{1} << 20;
 
 // A symbol's name as program text spells it.
 std::string identifier(std::string_view name) {
@@ -76,6 +77,11 @@ void Importer::add_finding(std::string reason) {
     return;
   }
   findings_.push_back(place_.empty() ? std::move(reason) : place_ + ": " + reason);
+}
+
+bool Importer::afford(size_t elements) {
+  known_ += elements;
+  return known_ <= kKnownInAllMax;
 }
 
 void Importer::define(const std::string& name, Value* value) {
@@ -354,6 +360,12 @@ ValueId Importer::materialise(Value& value) {
                                      [](const Dim& each) { return each.is_constant(); });
     if (numbers) {
       value.constant = tensor_of(*value.known, value.type);
+    } else if (value.known->size() > kOperandsMax) {
+      add_finding(
+          fmt::format("'{}' holds {} integers that depend on sizes, at most {} can be "
+                      "computed when the program runs",
+                      value.name, value.known->size(), kOperandsMax));
+      return kNoValue;
     } else {
       std::vector<ValueId> parts;
       for (const Dim& each : *value.known) {

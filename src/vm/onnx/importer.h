@@ -28,6 +28,8 @@ class Importer {
   ValueId materialise(Value& value);
   std::optional<std::vector<Value*>> import_branch(const Graph& graph, const std::string& name);
   void add_finding(std::string reason);
+  // Whether so many more integers may be kept: a node of few bytes can ask for thousands.
+  bool afford(size_t elements);
   // i64[] of a dimension with symbols.
   ValueId dimension(const Dim& dim);
 
@@ -57,6 +59,7 @@ class Importer {
   std::string branch_;
   std::vector<std::string> findings_;
   size_t findings_left_out_ = 0;
+  size_t known_ = 0;
 };
 
 // Known integers of a constant tensor, if there are few enough.

@@ -89,7 +89,9 @@ std::optional<Dim> larger(const Dim& a, const Dim& b, std::span<const Symbol> sy
 
 int64_t count_of(const std::vector<int64_t>& dims) {
   int64_t count = 1;
-  for (const int64_t dim : dims) count *= dim;
+  for (const int64_t dim : dims) {
+    if (dim < 0 || __builtin_mul_overflow(count, dim, &count)) return INT64_MAX;
+  }
   return count;
 }
 

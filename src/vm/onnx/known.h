@@ -27,7 +27,7 @@ std::optional<bool> holds(Order order, const Dim& a, const Dim& b, std::span<con
 std::optional<Dim> smaller(const Dim& a, const Dim& b, std::span<const Symbol> symbols);
 std::optional<Dim> larger(const Dim& a, const Dim& b, std::span<const Symbol> symbols);
 
-// The number of elements and the row-major position of a multi-index, of constant shapes.
+// The number of elements; INT64_MAX when that overflows or a dimension is negative.
 int64_t count_of(const std::vector<int64_t>& dims);
 // For each position of `dims`, in order, the multi-index.
 void for_each_index(const std::vector<int64_t>& dims,

@@ -198,6 +198,11 @@ std::optional<Padding> read_padding(Site& site) {
     site.refuse("{} pads for {} axes", pads.size(), axes.size());
     return std::nullopt;
   }
+  for (const int64_t pad : pads) {
+    if (pad >= -kDimMax && pad <= kDimMax) continue;
+    site.refuse("a pad is {}", pad);
+    return std::nullopt;
+  }
   Padding padding{std::vector<int64_t>(rank), std::vector<int64_t>(rank)};
   for (size_t i = 0; i < axes.size(); ++i) {
     const auto axis = site.axis_in(axes[i], rank);
@@ -287,7 +292,8 @@ void import_split(Site& site) {
   for (size_t i = 0; i < sizes->size(); ++i) {
     const Dim& size = (*sizes)[i];
     if (known != nullptr && shape.rank() == 1 && size.is_constant() && start.is_constant() &&
-        size.value() >= 0) {
+        size.value() >= 0 && start.value() >= 0 && start.value() <= std::ssize(*known) &&
+        size.value() <= std::ssize(*known) - start.value()) {
       const auto first = known->begin() + start.value();
       site.out_known(i, site.type(0).dtype, {size.value()}, Elements(first, first + size.value()));
     } else if (site.wants(i)) {

@@ -149,7 +149,11 @@ void Site::out(size_t i, ValueId value) {
 }
 
 void Site::out_known(size_t i, DType dtype, std::vector<int64_t> dims, Elements elements) {
-  if (i >= results_.size()) return;
+  if (i >= results_.size() || refused_) return;
+  if (!importer_.afford(elements.size())) return refuse("too many integers to compute on import");
+  if (count_of(dims) != static_cast<int64_t>(elements.size())) {
+    return refuse("the result has the dimensions [{}]", fmt::join(dims, ","));
+  }
   Value& each = result(i);
   each.type.dtype = dtype;
   for (const int64_t dim : dims) each.type.shape.push_back(Dim(dim));
