@@ -432,53 +432,73 @@ void Declarations::add_config_commands() {
   unset->add_option("KEY", config_.key, "The setting")->required();
 }
 
+CLI::App* Declarations::add_vm(CLI::App* vm, const char* name, const char* meaning,
+                               const char* example, VmOptions::Verb verb) {
+  CLI::App* app = add(vm, name, meaning, example, [this, verb] {
+    vm_.verb = verb;
+    return vm_;
+  });
+  if (verb != VmOptions::Verb::kIsa && verb != VmOptions::Verb::kImport) {
+    app->add_option("PROGRAM", vm_.program, "In text or binary form; - is standard input")
+        ->required();
+  }
+  return app;
+}
+
 void Declarations::add_vm_commands() {
   CLI::App* vm =
       add(app_.get(), "vm", "Native programs: verified, priced, the same bits everywhere",
           "bcai vm quote model.bcvm", [this] { return vm_; });
   vm->require_subcommand(1);
-  const auto verb = [&](const char* name, const char* meaning, const char* example,
-                        VmOptions::Verb value) {
-    return add(vm, name, meaning, example, [this, value] {
-      vm_.verb = value;
-      return vm_;
-    });
+  const auto add_output = [this](CLI::App* app, const char* meaning) {
+    app->add_option("-o,--output", vm_.output, meaning)->type_name("FILE");
   };
-  const auto add_program = [this](CLI::App* app) {
-    app->add_option("PROGRAM", vm_.program, "In text or binary form; - is standard input")
-        ->required();
-  };
-  const auto add_output = [this](CLI::App* app, const char* meaning, const char* type) {
-    app->add_option("-o,--output", vm_.output, meaning)->type_name(type);
-  };
-  CLI::App* as = verb("as", "Verifies a program and writes its binary form",
-                      "bcai vm as model.bcasm -o model.bcvm", VmOptions::Verb::kAssemble);
-  add_program(as);
-  add_output(as, "The file, or -; PROGRAM with .bcvm otherwise", "FILE");
-  CLI::App* dis = verb("dis", "Prints a program's canonical text", "bcai vm dis model.bcvm",
-                       VmOptions::Verb::kDisassemble);
-  add_program(dis);
-  add_output(dis, "A file instead of standard output", "FILE");
-  CLI::App* import = verb("import", "Turns an ONNX model into a program and its weights",
-                          "bcai vm import model.onnx -o model.bcvm", VmOptions::Verb::kImport);
+  add_output(add_vm(vm, "as", "Verifies a program and writes its binary form",
+                    "bcai vm as model.bcasm -o model.bcvm", VmOptions::Verb::kAssemble),
+             "The file, or -; PROGRAM with .bcvm otherwise");
+  add_output(add_vm(vm, "dis", "Prints a program's canonical text", "bcai vm dis model.bcvm",
+                    VmOptions::Verb::kDisassemble),
+             "A file instead of standard output");
+  CLI::App* import = add_vm(vm, "import", "Turns an ONNX model into a program and its weights",
+                            "bcai vm import model.onnx -o model.bcvm", VmOptions::Verb::kImport);
   import->add_option("MODEL", vm_.program, "The .onnx file")->required();
-  add_output(import, "The program; its weights go beside it as .safetensors", "FILE");
+  add_output(import, "The program; its weights go beside it as .safetensors");
   import->add_option("--shape", vm_.shapes, "An input's whole shape (repeatable)")
       ->type_name("NAME=N,N,…")
       ->allow_extra_args(false);
-  CLI::App* verify = verb("verify", "Checks every rule and prints every finding",
-                          "bcai vm verify model.bcvm", VmOptions::Verb::kVerify);
-  add_program(verify);
+  CLI::App* verify = add_vm(vm, "verify", "Checks every rule and prints every finding",
+                            "bcai vm verify model.bcvm", VmOptions::Verb::kVerify);
   add_json(verify, vm_.json);
-  CLI::App* quote = verb("quote", "What a run costs, before it runs",
-                         "bcai vm quote model.bcvm --symbol B=8", VmOptions::Verb::kQuote);
-  add_program(quote);
-  quote
-      ->add_option("--symbol", vm_.bindings, "A symbol's value; its largest otherwise (repeatable)")
-      ->type_name("NAME=N")
-      ->allow_extra_args(false);
+  CLI::App* isa = add_vm(vm, "isa", "Lists the instructions", "bcai vm isa", VmOptions::Verb::kIsa);
+  add_json(isa, vm_.json);
+  isa->add_flag("--markdown", vm_.markdown, "The reference page");
+  add_vm_planning(vm);
+  add_vm_runs(vm);
+}
+
+void Declarations::add_vm_planning(CLI::App* vm) {
+  CLI::App* quote = add_vm(vm, "quote", "What a run costs, before it runs",
+                           "bcai vm quote model.bcvm --symbol B=8", VmOptions::Verb::kQuote);
   add_json(quote, vm_.json);
-  const auto add_inputs = [this](CLI::App* app) {
+  CLI::App* compile = add_vm(vm, "compile", "Shows the plan of a run: launches, buffers, lifetimes",
+                             "bcai vm compile model.bcvm --symbol B=8", VmOptions::Verb::kCompile);
+  for (CLI::App* app : {quote, compile}) {
+    app->add_option("--symbol", vm_.bindings,
+                    "A symbol's value; its largest otherwise (repeatable)")
+        ->type_name("NAME=N")
+        ->allow_extra_args(false);
+  }
+}
+
+void Declarations::add_vm_runs(CLI::App* vm) {
+  CLI::App* run =
+      add_vm(vm, "run", "Runs a program on this machine's processor",
+             "bcai vm run model.bcvm --input x=x.npy --output-dir out", VmOptions::Verb::kRun);
+  CLI::App* check =
+      add_vm(vm, "check", "Runs again and compares with a receipt",
+             "bcai vm check model.bcvm receipt.json --input x=x.npy", VmOptions::Verb::kCheck);
+  check->add_option("RECEIPT", vm_.receipt, "What a run committed to")->required();
+  for (CLI::App* app : {run, check}) {
     app->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
         ->type_name("NAME=FILE")
         ->allow_extra_args(false);
@@ -486,26 +506,12 @@ void Declarations::add_vm_commands() {
                     "A safetensors file the program names by digest; kept for later (repeatable)")
         ->type_name("FILE")
         ->allow_extra_args(false);
-  };
-  const auto add_threads = [this](CLI::App* app) {
     app->add_option("--threads", vm_.threads, "All cores otherwise; changes no bit")
         ->type_name("N")
         ->check(CLI::Range(1, 256));
-  };
-  CLI::App* compile = verb("compile", "Shows the plan of a run: launches, buffers, lifetimes",
-                           "bcai vm compile model.bcvm --symbol B=8", VmOptions::Verb::kCompile);
-  add_program(compile);
-  compile
-      ->add_option("--symbol", vm_.bindings, "A symbol's value; its largest otherwise (repeatable)")
-      ->type_name("NAME=N")
-      ->allow_extra_args(false);
-  CLI::App* run =
-      verb("run", "Runs a program on this machine's processor",
-           "bcai vm run model.bcvm --input x=x.npy --output-dir out", VmOptions::Verb::kRun);
-  add_program(run);
-  add_inputs(run);
+    add_json(app, vm_.json);
+  }
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");
-  add_threads(run);
   CLI::Option* reference = run->add_flag("--reference", vm_.reference,
                                          "On the reference backend: slow, and the same bits");
   CLI::Option* receipt = run->add_option("--receipt", vm_.receipt, "Writes what the run commits to")
@@ -516,17 +522,6 @@ void Declarations::add_vm_commands() {
                   "Prints where the time went, and writes a Chrome trace here")
       ->type_name("FILE")
       ->excludes(reference);
-  add_json(run, vm_.json);
-  CLI::App* check =
-      verb("check", "Runs again and compares with a receipt",
-           "bcai vm check model.bcvm receipt.json --input x=x.npy", VmOptions::Verb::kCheck);
-  add_program(check);
-  check->add_option("RECEIPT", vm_.receipt, "What a run committed to")->required();
-  add_inputs(check);
-  add_json(check, vm_.json);
-  CLI::App* isa = verb("isa", "Lists the instructions", "bcai vm isa", VmOptions::Verb::kIsa);
-  add_json(isa, vm_.json);
-  isa->add_flag("--markdown", vm_.markdown, "The reference page");
 }
 
 }  // namespace bcai::cli

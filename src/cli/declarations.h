@@ -43,6 +43,10 @@ class Declarations {
   void add_machine_commands();
   void add_config_commands();
   void add_vm_commands();
+  void add_vm_planning(CLI::App* vm);
+  void add_vm_runs(CLI::App* vm);
+  CLI::App* add_vm(CLI::App* vm, const char* name, const char* meaning, const char* example,
+                   VmOptions::Verb verb);
 
   std::unique_ptr<CLI::App> app_;
   std::map<const CLI::App*, std::function<Command()>> made_;

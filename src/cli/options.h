@@ -170,7 +170,17 @@ struct CompletionOptions {
   std::string shell;
 };
 struct VmOptions {
-  enum class Verb : unsigned char { kAssemble, kDisassemble, kImport, kVerify, kQuote, kCompile, kRun, kCheck, kIsa };
+  enum class Verb : unsigned char {
+    kAssemble,
+    kDisassemble,
+    kImport,
+    kVerify,
+    kQuote,
+    kCompile,
+    kRun,
+    kCheck,
+    kIsa,
+  };
   Verb verb = Verb::kIsa;
   std::string program;
   std::string output;

@@ -301,8 +301,8 @@ Result<void> import(const VmOptions& options, const Screen& screen) {
     vm::Safetensors file;
     for (const auto& [name, tensor] : imported.weights) {
       const auto bytes = tensor.bytes();
-      file.tensors.push_back({name, tensor.type(),
-                              {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+      file.tensors.push_back(
+          {name, tensor.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
     }
     BCAI_TRY_ASSIGN(const std::string encoded, vm::encode_safetensors(file));
     imported.program.files[0].sha256 = Sha256::of(encoded);
@@ -314,11 +314,9 @@ Result<void> import(const VmOptions& options, const Screen& screen) {
       vm::verify(std::move(imported.program), &findings);
   if (!verified) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
   BCAI_TRY(write_file(path, vm::encode(verified->program())));
-  screen.note(fmt::format("{}: program {}{}", path.string(),
-                          vm::program_identity(verified->program()).text(),
-                          verified->program().files.empty()
-                              ? ""
-                              : fmt::format("; weights in {}", weights.string())));
+  screen.note(fmt::format(
+      "{}: program {}{}", path.string(), vm::program_identity(verified->program()).text(),
+      verified->program().files.empty() ? "" : fmt::format("; weights in {}", weights.string())));
   return {};
 }
 
