@@ -4,6 +4,34 @@
 #include "vm/isa/choices.h"
 
 namespace bcai::vm {
+namespace {
+
+int64_t number_at(const InstructionView& view, Attr attribute, size_t axis, int64_t otherwise) {
+  const std::vector<int64_t>& numbers = ints_of(view, attribute);
+  return numbers.empty() ? otherwise : numbers[axis];
+}
+
+// A window that meets padding alone has another result in the kernels: dilation and rounding up
+// can make one.
+bool every_window_has_a_tap(const InstructionView& view, const Shape& x, const Shape& result) {
+  for (size_t axis = 0; axis + 2 < x.rank(); ++axis) {
+    const int64_t kernel = number_at(view, Attr::kKernel, axis, 1);
+    const int64_t dilation = number_at(view, Attr::kDilations, axis, 1);
+    const int64_t size = x[axis + 2].value();
+    for (int64_t i = 0; i < result[axis + 2].value(); ++i) {
+      const int64_t start =
+          i * number_at(view, Attr::kStrides, axis, 1) - number_at(view, Attr::kPadsLow, axis, 0);
+      bool inside = false;
+      for (int64_t tap = 0; tap < kernel && !inside; ++tap) {
+        inside = start + tap * dilation >= 0 && start + tap * dilation < size;
+      }
+      if (!inside) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
 
 Type channels_last(const Type& type) {
   Type last{type.dtype, {type.shape[0]}};
@@ -42,6 +70,8 @@ bool wants_channels_last(const Function& function, const Instruction& instructio
   if (rank > 4 || result.shape.elements() == Dim(0)) return false;
   // A window rounded up may reach past the padding, and the kernel would count that part.
   const InstructionView view{instruction.opcode, {}, instruction.attributes, {}};
+  const Type& x = function.values[instruction.operands[0]];
+  if (!convolution && !every_window_has_a_tap(view, x.shape, result.shape)) return false;
   return !average || int_of(view, Attr::kCountIncludePad) == 0 ||
          static_cast<Rounding>(int_of(view, Attr::kRounding)) == Rounding::kFloor;
 }
