@@ -43,7 +43,11 @@ std::string difference(const Result<std::vector<Tensor>>& expected,
     const auto size = static_cast<size_t>(dtype_bytes(a.dtype()));
     for (size_t at = 0; at < a.bytes().size(); at += size) {
       if (std::memcmp(a.bytes().data() + at, b.bytes().data() + at, size) == 0) continue;
-      return fmt::format("result {} {}: element {} differs", i, to_text(a.type(), {}), at / size);
+      uint64_t bits[2] = {0, 0};
+      std::memcpy(&bits[0], a.bytes().data() + at, size);
+      std::memcpy(&bits[1], b.bytes().data() + at, size);
+      return fmt::format("result {} {}: element {} is {:#x}, expected {:#x}", i,
+                         to_text(a.type(), {}), at / size, bits[1], bits[0]);
     }
   }
   return "";

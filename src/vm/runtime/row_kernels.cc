@@ -27,7 +27,6 @@ class SoftmaxKernel : public Kernel {
     args_.outer = count(shape, 0, axis);
     args_.n = shape[axis].value();
     args_.inner = count(shape, axis + 1, shape.rank());
-    args_.log = int_of(attributes_of(launch), Attr::kLog) != 0;
   }
   void bind(const Addresses& addresses) override {
     args_.x = addresses.floats(launch_.operands[0]);
@@ -136,7 +135,10 @@ std::unique_ptr<Kernel> make_reduction_kernel(const Launch& launch, SimdLevel le
 std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget& target) {
   if (launch.kind != LaunchKind::kInstruction) return nullptr;
   switch (launch.opcode) {
-    case Opcode::kSoftmax: return std::make_unique<SoftmaxKernel>(launch, target.level);
+    case Opcode::kSoftmax:
+      // The kernel's largest element may be -0, the instruction's is +0: the logarithm shows it.
+      if (int_of(attributes_of(launch), Attr::kLog) != 0) return nullptr;
+      return std::make_unique<SoftmaxKernel>(launch, target.level);
     case Opcode::kLayerNorm:
       // The kernel knows no bias without a scale.
       if (launch.operands.size() > 2 && !launch.operands[1].present()) return nullptr;
