@@ -30,12 +30,12 @@ class Lowering {
     lower_region(main.body, plan_.main);
     uint32_t slot = 0;
     for (const ValueId id : main.body.instructions.back().operands) {
-      plan_.results.push_back(as_result(here(id, plan_.main), slot++));
+      plan_.results.push_back(as_result(here(id, plan_.main), slot++, type_of(id).is_state));
     }
     for (const ValueId id : plan_.program.checkpoints) {
       const auto snapshot = snapshots_.find(id);
       const Operand kept = snapshot == snapshots_.end() ? here(id, plan_.main) : snapshot->second;
-      plan_.checkpoints.push_back(as_result(kept, slot++));
+      plan_.checkpoints.push_back(as_result(kept, slot++, type_of(id).is_state));
     }
     return std::move(plan_);
   }
@@ -52,9 +52,10 @@ class Lowering {
   Operand new_operand(const Type& type) { return new_operand(Storage::kArena, 0, type); }
 
   // The operand itself if its buffer can be the result, else a copy of it.
-  Operand as_result(const Operand& operand, uint32_t slot) {
+  Operand as_result(const Operand& operand, uint32_t slot, bool is_state) {
     Buffer& buffer = plan_.buffers[operand.buffer];
-    if (buffer.storage == Storage::kState) return operand;
+    // A tensor read from a state is not the state: the next run may rewrite that.
+    if (buffer.storage == Storage::kState && is_state) return operand;
     if (buffer.storage == Storage::kArena && operand.bytes() == buffer.bytes) {
       buffer.storage = Storage::kResult;
       buffer.index = slot;

@@ -39,7 +39,10 @@ Program append_program() {
   Attributes last;
   last.set(Attr::kAxes, std::vector<int64_t>{0, 1, 2});
   const ValueId sum = b.add(Opcode::kReduceSum, {read[0]}, last);
-  return *b.finish({{"sum", sum}, {"state", read[1]}});
+  Attributes row;
+  row.set(Attr::kStarts, std::vector<Dim>{Dim(0), Dim(5), Dim(0)});
+  const ValueId sixth = b.add_stated(Opcode::kSlice, {read[0]}, {DType::kF32, {1, 1, 4}}, row);
+  return *b.finish({{"sum", sum}, {"state", read[1]}, {"sixth", sixth}});
 }
 
 TEST(ExecutableTest, AStateIsRewrittenWhereItLiesOnlyIfAsked) {
@@ -59,6 +62,10 @@ TEST(ExecutableTest, AStateIsRewrittenWhereItLiesOnlyIfAsked) {
   ASSERT_TRUE(in_place);
   EXPECT_EQ(state.data<float>()[20], 1.0F);
   EXPECT_EQ((*in_place)[1].bytes().data(), state.bytes().data());
+  EXPECT_EQ((*in_place)[2].data<float>()[0], 1.0F);
+  x.data<float>()[0] = 9;
+  ASSERT_TRUE(executable->run(inputs, {.states_in_place = true}));
+  EXPECT_EQ((*in_place)[2].data<float>()[0], 1.0F);
   position.data<int32_t>()[0] = 8;
   EXPECT_EQ(executable->run(inputs).error().message,
             "KVCacheAppend: 1 rows at position 8 leave the state's 8");
