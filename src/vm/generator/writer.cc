@@ -88,6 +88,13 @@ ValueId Writer::constant(const Type& type, std::string bytes) {
 ValueId Writer::indices(DType dtype, const std::vector<int64_t>& dims, int64_t extent) {
   Type type{dtype, {}};
   for (const int64_t dim : dims) type.shape.push_back(Dim(dim));
+  if (type.bytes().value() > static_cast<int64_t>(kConstantBytesMax)) {
+    // Too large to be written out (rule V28): the same index everywhere.
+    Attributes attributes;
+    const int64_t index = extent > 0 ? random_.below(extent) : 0;
+    if (index != 0) attributes.set(Attr::kIntValue, index);
+    return emit(Opcode::kFill, {}, attributes, {type})[0];
+  }
   std::string bytes(static_cast<size_t>(type.bytes().value()), '\0');
   const auto size = static_cast<size_t>(dtype_bytes(dtype));
   const bool outside = random_.chance(options_.traps_percent);
