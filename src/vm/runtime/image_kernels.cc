@@ -11,9 +11,10 @@ namespace bcai::vm {
 namespace {
 
 // In the order of kActivationWords (vm/isa/choices.h).
-constexpr std::array kActivations = {
-    Activation::kNone, Activation::kRelu,    Activation::kGeluErf, Activation::kGeluTanh,
-    Activation::kSilu, Activation::kSigmoid, Activation::kTanh,    Activation::kHardSwish};
+constexpr std::array kActivations = {EpilogueActivation::kNone,    EpilogueActivation::kRelu,
+                                     EpilogueActivation::kGeluErf, EpilogueActivation::kGeluTanh,
+                                     EpilogueActivation::kSilu,    EpilogueActivation::kSigmoid,
+                                     EpilogueActivation::kTanh,    EpilogueActivation::kHardSwish};
 
 // Not a layout of matmul's panels.
 constexpr int kConvolutionLayout = 100;

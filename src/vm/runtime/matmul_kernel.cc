@@ -10,9 +10,10 @@ namespace bcai::vm {
 namespace {
 
 // In the order of kActivationWords (vm/isa/choices.h).
-constexpr std::array kActivations = {
-    Activation::kNone, Activation::kRelu,    Activation::kGeluErf, Activation::kGeluTanh,
-    Activation::kSilu, Activation::kSigmoid, Activation::kTanh,    Activation::kHardSwish};
+constexpr std::array kActivations = {EpilogueActivation::kNone,    EpilogueActivation::kRelu,
+                                     EpilogueActivation::kGeluErf, EpilogueActivation::kGeluTanh,
+                                     EpilogueActivation::kSilu,    EpilogueActivation::kSigmoid,
+                                     EpilogueActivation::kTanh,    EpilogueActivation::kHardSwish};
 
 int64_t flag(const Launch& launch, Attr attribute) {
   const AttributeValue* value = launch.attributes.find(attribute);

@@ -90,7 +90,7 @@ std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts) {
   args.weights = packed.data();
   args.output = output.data();
   args.epilogue = {.bias = p.bias.data(),
-                   .activation = Activation::kRelu,
+                   .activation = EpilogueActivation::kRelu,
                    .residual = p.residual.data(),
                    .residual_stride = args.output_channels};
   Scratch scratch(convolution_scratch_bytes(args));

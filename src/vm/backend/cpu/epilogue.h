@@ -8,7 +8,7 @@
 
 namespace bcai::vm {
 
-enum class Activation : uint8_t {
+enum class EpilogueActivation : uint8_t {
   kNone,
   kRelu,
   kGeluErf,
@@ -24,7 +24,7 @@ enum class Activation : uint8_t {
 // Null pointers leave their step out.
 struct Epilogue {
   const float* bias = nullptr;  // [columns]
-  Activation activation = Activation::kNone;
+  EpilogueActivation activation = EpilogueActivation::kNone;
   float low = 0;  // of kClamp
   float high = 0;
   float slope = 0.2f;  // of kHardSigmoid: clamp(slope * x + offset, 0, 1)

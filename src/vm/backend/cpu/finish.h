@@ -27,24 +27,25 @@ struct FinishArgs {
   const float* residual;  // of the first element, or null
 };
 
-template <class S, Activation kActivation>
+template <class S, EpilogueActivation kActivation>
 BCAI_INLINE typename S::F32 activate(typename S::F32 x, const Epilogue& e) {
   switch (kActivation) {
-    case Activation::kNone: return x;
-    case Activation::kRelu: return relu<S>(x);
-    case Activation::kGeluErf: return gelu_erf<S>(x);
-    case Activation::kGeluTanh: return gelu_tanh<S>(x);
-    case Activation::kSilu: return silu<S>(x);
-    case Activation::kSigmoid: return sigmoid<S>(x);
-    case Activation::kTanh: return tanh<S>(x);
-    case Activation::kClamp: return clamp<S>(x, S::set(e.low), S::set(e.high));
-    case Activation::kHardSwish: return hard_swish<S>(x);
-    case Activation::kHardSigmoid: return hard_sigmoid<S>(x, S::set(e.slope), S::set(e.offset));
+    case EpilogueActivation::kNone: return x;
+    case EpilogueActivation::kRelu: return relu<S>(x);
+    case EpilogueActivation::kGeluErf: return gelu_erf<S>(x);
+    case EpilogueActivation::kGeluTanh: return gelu_tanh<S>(x);
+    case EpilogueActivation::kSilu: return silu<S>(x);
+    case EpilogueActivation::kSigmoid: return sigmoid<S>(x);
+    case EpilogueActivation::kTanh: return tanh<S>(x);
+    case EpilogueActivation::kClamp: return clamp<S>(x, S::set(e.low), S::set(e.high));
+    case EpilogueActivation::kHardSwish: return hard_swish<S>(x);
+    case EpilogueActivation::kHardSigmoid:
+      return hard_sigmoid<S>(x, S::set(e.slope), S::set(e.offset));
   }
   return x;
 }
 
-template <class S, Activation kActivation>
+template <class S, EpilogueActivation kActivation>
 void finish_as(const FinishArgs& args) {
   const Epilogue& e = *args.epilogue;
   const auto one = [&](int64_t r, int64_t j, int64_t n) BCAI_LAMBDA {
@@ -73,16 +74,17 @@ void finish_as(const FinishArgs& args) {
 template <class S>
 void finish(const FinishArgs& args) {
   switch (args.epilogue->activation) {
-    case Activation::kNone: return finish_as<S, Activation::kNone>(args);
-    case Activation::kRelu: return finish_as<S, Activation::kRelu>(args);
-    case Activation::kGeluErf: return finish_as<S, Activation::kGeluErf>(args);
-    case Activation::kGeluTanh: return finish_as<S, Activation::kGeluTanh>(args);
-    case Activation::kSilu: return finish_as<S, Activation::kSilu>(args);
-    case Activation::kSigmoid: return finish_as<S, Activation::kSigmoid>(args);
-    case Activation::kTanh: return finish_as<S, Activation::kTanh>(args);
-    case Activation::kClamp: return finish_as<S, Activation::kClamp>(args);
-    case Activation::kHardSwish: return finish_as<S, Activation::kHardSwish>(args);
-    case Activation::kHardSigmoid: return finish_as<S, Activation::kHardSigmoid>(args);
+    case EpilogueActivation::kNone: return finish_as<S, EpilogueActivation::kNone>(args);
+    case EpilogueActivation::kRelu: return finish_as<S, EpilogueActivation::kRelu>(args);
+    case EpilogueActivation::kGeluErf: return finish_as<S, EpilogueActivation::kGeluErf>(args);
+    case EpilogueActivation::kGeluTanh: return finish_as<S, EpilogueActivation::kGeluTanh>(args);
+    case EpilogueActivation::kSilu: return finish_as<S, EpilogueActivation::kSilu>(args);
+    case EpilogueActivation::kSigmoid: return finish_as<S, EpilogueActivation::kSigmoid>(args);
+    case EpilogueActivation::kTanh: return finish_as<S, EpilogueActivation::kTanh>(args);
+    case EpilogueActivation::kClamp: return finish_as<S, EpilogueActivation::kClamp>(args);
+    case EpilogueActivation::kHardSwish: return finish_as<S, EpilogueActivation::kHardSwish>(args);
+    case EpilogueActivation::kHardSigmoid:
+      return finish_as<S, EpilogueActivation::kHardSigmoid>(args);
   }
 }
 

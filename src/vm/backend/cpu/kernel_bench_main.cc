@@ -184,7 +184,8 @@ class ConvolutionCase : public Case {
     args_.weights = floats(convolution_packed_floats(args_));
     const int64_t outputs = args_.output_height * args_.output_width * args_.output_channels;
     args_.output = floats(outputs);
-    args_.epilogue = {.bias = floats(args_.output_channels), .activation = Activation::kRelu};
+    args_.epilogue = {.bias = floats(args_.output_channels),
+                      .activation = EpilogueActivation::kRelu};
     flops = 2.0 * static_cast<double>(outputs) *
             static_cast<double>(args_.channels / args_.groups * args_.kernel_height *
                                 args_.kernel_width);

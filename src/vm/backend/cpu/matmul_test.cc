@@ -17,7 +17,7 @@ struct Problem {
   MatrixLayout a_layout = MatrixLayout::kRows;
   MatrixLayout b_layout = MatrixLayout::kRows;
   std::vector<float> a, b, bias, residual;
-  Activation activation = Activation::kNone;
+  EpilogueActivation activation = EpilogueActivation::kNone;
 
   Problem(int64_t m, int64_t n, int64_t k) : rows(m), columns(n), depth(k) {
     a = random_floats(m * k, 1);
@@ -26,7 +26,7 @@ struct Problem {
   void add_epilogue() {
     bias = random_floats(columns, 3);
     residual = random_floats(rows * columns, 4);
-    activation = Activation::kRelu;
+    activation = EpilogueActivation::kRelu;
   }
 };
 
@@ -43,7 +43,7 @@ std::vector<float> reference(const Problem& p) {
                        p.b[static_cast<size_t>(k * p.columns + j)], sum);
       }
       if (!p.bias.empty()) sum += p.bias[static_cast<size_t>(j)];
-      if (p.activation == Activation::kRelu && sum <= 0) sum = 0;
+      if (p.activation == EpilogueActivation::kRelu && sum <= 0) sum = 0;
       if (!p.residual.empty()) sum += p.residual[static_cast<size_t>(i * p.columns + j)];
       c[static_cast<size_t>(i * p.columns + j)] = canonical(sum);
     }
@@ -154,13 +154,13 @@ TEST(MatMul, KeepsDenormalsAndGivesOneNan) {
 
 // The fused kernel is the plain one followed by the three steps.
 TEST(MatMul, ActivationsAreEqualAtEveryLevel) {
-  for (int i = 0; i <= static_cast<int>(Activation::kHardSigmoid); ++i) {
+  for (int i = 0; i <= static_cast<int>(EpilogueActivation::kHardSigmoid); ++i) {
     Problem p(17, 45, 30);
     p.add_epilogue();
-    p.activation = static_cast<Activation>(i);
+    p.activation = static_cast<EpilogueActivation>(i);
     const std::vector<float> expected = compute(p, SimdLevel::kPortable);
     EXPECT_TRUE(i == 0 || first_difference(expected, reference(p)) >= 0 ||
-                p.activation == Activation::kRelu);
+                p.activation == EpilogueActivation::kRelu);
     for (SimdLevel level : machine_levels()) {
       EXPECT_EQ(first_difference(compute(p, level), expected), -1)
           << i << " " << simd_level_name(level);
