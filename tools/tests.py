@@ -15,7 +15,7 @@ import checks
 import setup
 
 ROOT = setup.ROOT
-STAGES = ["check", "unit", "fuzz", "python", "escape", "e2e", "crash"]
+STAGES = ["check", "unit", "fuzz", "python", "escape", "docs", "e2e", "crash"]
 FUZZ_SECONDS = 5
 
 
@@ -140,7 +140,10 @@ def run(stages: list[str], build: Callable[..., None],
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
                            "tests/vm"],
                 "escape": ["tests/escape"],
-                "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py"],
+                # Alone: it starts the network of the README, with nothing else on the machine.
+                "docs": ["tests/e2e/test_docs.py"],
+                "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",
+                        "--ignore=tests/e2e/test_docs.py"],
                 "crash": ["tests/e2e/test_crash.py"],
             }[stage]
             count = pytest(run_python, paths)
