@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-# bcai_room(PATH [ROOMS room...] [LIBS lib...] [FIXTURES file...])
+# bcai_room(PATH [ROOMS room...] [LIBS lib...] [TEST_ROOMS room...])
 # A room is a folder of src/ and one library. Every .cc file in the folder belongs to it, so none is
 # forgotten: *_test.cc make its test program, each *_fuzz.cc a fuzzer, *_main.cc are left to the room,
 # *_simd.cc are compiled once per SIMD level (kernels.cmake).
 function(bcai_room path)
-  cmake_parse_arguments(ROOM "" "" "ROOMS;LIBS" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "ROOMS;LIBS;TEST_ROOMS" ${ARGN})
   string(REPLACE "/" "_" name ${path})
   set(target bcai_${name})
   file(GLOB sources CONFIGURE_DEPENDS *.cc)
@@ -16,8 +16,10 @@ function(bcai_room path)
 
   add_library(${target} STATIC ${sources})
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/src)
-  list(TRANSFORM ROOM_ROOMS REPLACE "/" "_")
-  list(TRANSFORM ROOM_ROOMS PREPEND bcai_)
+  foreach(rooms ROOM_ROOMS ROOM_TEST_ROOMS)
+    list(TRANSFORM ${rooms} REPLACE "/" "_")
+    list(TRANSFORM ${rooms} PREPEND bcai_)
+  endforeach()
   target_link_libraries(${target} PUBLIC ${ROOM_ROOMS} ${ROOM_LIBS})
   if(kernels)
     bcai_kernel_sources(${target} ${kernels})
@@ -25,7 +27,8 @@ function(bcai_room path)
 
   if(tests AND BCAI_TESTS)
     add_executable(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE ${target} GTest::gtest GTest::gtest_main)
+    target_link_libraries(${name}_test PRIVATE ${target} ${ROOM_TEST_ROOMS} GTest::gtest
+                          GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test)
   endif()
   if(BCAI_FUZZ)

@@ -52,6 +52,23 @@ bool same_program(const Program& a, const Program& b) {
          all_same(a.functions, b.functions, same_function);
 }
 
+Result<void> check_arguments(const Function& main, std::span<const Type> given) {
+  const std::vector<ValueId>& arguments = main.body.arguments;
+  if (given.size() != arguments.size()) {
+    return error(ErrorCode::kInvalidArgument, "{} inputs, expected {}", given.size(),
+                 arguments.size());
+  }
+  for (size_t i = 0; i < given.size(); ++i) {
+    Type expected = main.values[arguments[i]];
+    expected.is_state = false;
+    if (!(given[i] == expected)) {
+      return error(ErrorCode::kInvalidArgument, "input '{}' is {}, expected {}",
+                   main.argument_names[i], to_text(given[i], {}), to_text(expected, {}));
+    }
+  }
+  return {};
+}
+
 InstructionView view_of(const Function& function, const Instruction& instruction,
                         std::vector<const Type*>* operands, std::vector<Type>* stated) {
   operands->clear();

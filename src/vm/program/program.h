@@ -4,11 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/crypto.h"
+#include "base/result.h"
 #include "vm/isa/instruction.h"
 
 namespace bcai::vm {
@@ -111,6 +113,10 @@ inline constexpr size_t kConstantsBytesMax = size_t{1} << 20;
 
 // Equal in all but Place, floats in bits.
 bool same_program(const Program& a, const Program& b);
+
+// Whether main can be called with arguments of these types, states given as tensors. An error names
+// the first that it cannot take.
+Result<void> check_arguments(const Function& main, std::span<const Type> given);
 
 // What one instruction of `function` looks like to the rules. `operands` and `stated` are scratch
 // that must outlive the view. Operand ids must be in range.

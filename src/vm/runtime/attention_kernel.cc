@@ -4,23 +4,13 @@
 #include <optional>
 
 #include "vm/backend/cpu/attention.h"
-#include "vm/runtime/kernel.h"
+#include "vm/runtime/args_kernel.h"
 
 namespace bcai::vm {
 namespace {
 
 constexpr size_t kMask = 3;
 constexpr size_t kLength = 4;
-
-template <typename T>
-T attribute(const Launch& launch, Attr name) {
-  const InstructionView view{launch.opcode, {}, launch.attributes, {}};
-  if constexpr (std::is_same_v<T, float>) {
-    return float_of(view, name);
-  } else {
-    return int_of(view, name);
-  }
-}
 
 bool has(const Launch& launch, size_t operand) {
   return operand < launch.operands.size() && launch.operands[operand].present();
@@ -31,21 +21,22 @@ std::optional<AttentionArgs> args_of(const Launch& launch) {
   const Shape& q = launch.operands[0].type.shape;
   const Shape& k = launch.operands[1].type.shape;
   const Shape& v = launch.operands[2].type.shape;
+  const InstructionView view = attributes_of(launch);
   AttentionArgs args;
   args.batch = q[0].value();
   args.queries = q[1].value();
   args.keys = k[1].value();
-  args.heads = attribute<int64_t>(launch, Attr::kHeads);
-  args.kv_heads = attribute<int64_t>(launch, Attr::kKvHeads);
+  args.heads = int_of(view, Attr::kHeads);
+  args.kv_heads = int_of(view, Attr::kKvHeads);
   if (args.kv_heads == 0) args.kv_heads = args.heads;
   args.q_stride = args.output_stride = q[2].value();
   args.k_stride = args.v_stride = k[2].value();
   args.q_batch_stride = args.output_batch_stride = args.queries * args.q_stride;
   args.k_batch_stride = args.v_batch_stride = args.keys * args.k_stride;
   args.head_size = args.q_stride / args.heads;
-  args.scale = attribute<float>(launch, Attr::kScale);
-  args.causal = attribute<int64_t>(launch, Attr::kCausal) != 0;
-  args.window = attribute<int64_t>(launch, Attr::kWindow);
+  args.scale = float_of(view, Attr::kScale);
+  args.causal = int_of(view, Attr::kCausal) != 0;
+  args.window = int_of(view, Attr::kWindow);
   args.offset = args.keys - args.queries;
   if (!(v[2] == k[2])) return std::nullopt;
   if (has(launch, kLength) && launch.operands[kLength].type.shape.elements() != Dim(1)) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/runtime/executable.h"
 
-#include <algorithm>
 #include <map>
 #include <mutex>
 
@@ -32,13 +31,6 @@ struct Executable::Parts {
 
 namespace {
 
-Tensor tensor_of(const Constant& constant) {
-  Tensor tensor = Tensor::of_type(constant.type);
-  std::transform(constant.bytes.begin(), constant.bytes.end(), tensor.bytes().begin(),
-                 [](char byte) { return static_cast<std::byte>(byte); });
-  return tensor;
-}
-
 Result<Tensor> load(const Program& program, const Param& param, const ParamSource& weights) {
   BCAI_TRY_ASSIGN(Tensor tensor, weights(program.files[param.file], param));
   if (!(tensor.type() == param.type)) {
@@ -64,7 +56,8 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
     if (buffer.storage == Storage::kWeight) {
       BCAI_TRY_ASSIGN(tensor, load(compiled, compiled.params[buffer.index], weights));
     } else if (buffer.storage == Storage::kConstant) {
-      tensor = tensor_of(compiled.constants[buffer.index]);
+      const Constant& constant = compiled.constants[buffer.index];
+      tensor = Tensor::copy_of(constant.type, constant.bytes);
     } else {
       continue;
     }
@@ -90,19 +83,7 @@ int64_t Executable::packed_bytes() const { return parts_->packed.bytes(); }
 
 Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
                                             const RunOptions& options) const {
-  const Function& main = parts_->plan.program.functions[0];
-  if (inputs.size() != main.body.arguments.size()) {
-    return error(ErrorCode::kInvalidArgument, "{} inputs, expected {}", inputs.size(),
-                 main.body.arguments.size());
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    Type expected = main.values[main.body.arguments[i]];
-    expected.is_state = false;
-    if (!(inputs[i].type() == expected)) {
-      return error(ErrorCode::kInvalidArgument, "input '{}' is {}, expected {}",
-                   main.argument_names[i], to_text(inputs[i].type(), {}), to_text(expected, {}));
-    }
-  }
+  BCAI_TRY(check_arguments(parts_->plan.program.functions[0], types_of(inputs)));
   std::unique_ptr<Instance> instance;
   {
     const std::lock_guard lock(parts_->mutex);

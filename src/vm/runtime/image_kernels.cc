@@ -1,27 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Convolution and pooling of images whose channels lie innermost.
-#include <array>
-
 #include "vm/backend/cpu/convolution.h"
 #include "vm/backend/cpu/pool.h"
-#include "vm/runtime/kernel.h"
+#include "vm/runtime/args_kernel.h"
 #include "vm/runtime/packed_weights.h"
 
 namespace bcai::vm {
 namespace {
 
-// In the order of kActivationWords (vm/isa/choices.h).
-constexpr std::array kActivations = {EpilogueActivation::kNone,    EpilogueActivation::kRelu,
-                                     EpilogueActivation::kGeluErf, EpilogueActivation::kGeluTanh,
-                                     EpilogueActivation::kSilu,    EpilogueActivation::kSigmoid,
-                                     EpilogueActivation::kTanh,    EpilogueActivation::kHardSwish};
-
 // Not a layout of matmul's panels.
 constexpr int kConvolutionLayout = 100;
-
-InstructionView attributes_of(const Launch& launch) {
-  return {launch.opcode, {}, launch.attributes, {}};
-}
 
 // Height and width; the height of a line is 1, with what that means for the attribute.
 struct Pair {
@@ -65,93 +53,70 @@ Args sizes_of(const Launch& launch) {
   return args;
 }
 
-class ConvolutionKernel : public Kernel {
- public:
-  ConvolutionKernel(const Launch& launch, const KernelTarget& target)
-      : launch_(launch),
-        args_(sizes_of<ConvolutionArgs>(launch)),
-        run_(convolution_kernels(target.level).run) {
-    const Operand& weight = launch.operands[1];
-    const Shape& shape = weight.type.shape;  // [O, C/groups, ..]
-    const Pair kernel = spatial(shape, 2);
-    args_.output_channels = shape[0].value();
-    args_.groups = int_of(attributes_of(launch), Attr::kGroups);
-    args_.kernel_height = kernel.height;
-    args_.kernel_width = kernel.width;
-    const int64_t activation = int_of(attributes_of(launch), Attr::kActivation);
-    args_.epilogue.activation = kActivations[static_cast<size_t>(activation)];
-    args_.epilogue.residual_stride = args_.output_channels;
-    const int64_t taps = kernel.height * kernel.width;
-    const auto pack = [&](float* packed) {
-      convolution_pack(args_,
-                       {.data = target.weights.floats(weight),
-                        .output_stride = shape[1].value() * taps,
-                        .height_stride = kernel.width,
-                        .width_stride = 1,
-                        .input_stride = taps},
-                       packed);
-    };
-    args_.weights = target.packed.get(weight, kConvolutionLayout + static_cast<int>(args_.groups),
-                                      convolution_packed_floats(args_), pack);
-  }
+std::unique_ptr<Kernel> make_convolution_kernel(const Launch& launch, const KernelTarget& target) {
+  auto args = sizes_of<ConvolutionArgs>(launch);
+  const Operand& weight = launch.operands[1];
+  const Shape& shape = weight.type.shape;  // [O, C/groups, ..]
+  const Pair kernel = spatial(shape, 2);
+  args.output_channels = shape[0].value();
+  args.groups = int_of(attributes_of(launch), Attr::kGroups);
+  args.kernel_height = kernel.height;
+  args.kernel_width = kernel.width;
+  args.epilogue.activation = activation_of(launch);
+  args.epilogue.residual_stride = args.output_channels;
+  const int64_t taps = kernel.height * kernel.width;
+  const auto pack = [&](float* packed) {
+    convolution_pack(args,
+                     {.data = target.weights.floats(weight),
+                      .output_stride = shape[1].value() * taps,
+                      .height_stride = kernel.width,
+                      .width_stride = 1,
+                      .input_stride = taps},
+                     packed);
+  };
+  args.weights = target.packed.get(weight, kConvolutionLayout + static_cast<int>(args.groups),
+                                   convolution_packed_floats(args), pack);
+  return make_args_kernel<ConvolutionArgs>(
+      launch, args,
+      {.run = convolution_kernels(target.level).run,
+       .units = convolution_units,
+       .scratch_bytes = convolution_scratch_bytes,
+       .bind = [](ConvolutionArgs& bound, const Launch& at, const Addresses& addresses) {
+         bound.input = addresses.floats(at.operands[0]);
+         if (at.operands.size() > 2) bound.epilogue.bias = addresses.floats(at.operands[2]);
+         bound.epilogue.residual = addresses.floats(at.residual);
+         bound.output = addresses.floats(at.results[0]);
+       }});
+}
 
-  void bind(const Addresses& addresses) override {
-    args_.input = addresses.floats(launch_.operands[0]);
-    if (launch_.operands.size() > 2) args_.epilogue.bias = addresses.floats(launch_.operands[2]);
-    args_.epilogue.residual = addresses.floats(launch_.residual);
-    args_.output = addresses.floats(launch_.results[0]);
-  }
-  int64_t units() const override { return convolution_units(args_); }
-  int64_t scratch_bytes() const override { return convolution_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
-
- private:
-  const Launch& launch_;
-  ConvolutionArgs args_;
-  void (*run_)(const ConvolutionArgs&, int64_t, int64_t, std::byte*);
-};
-
-class PoolKernel : public Kernel {
- public:
-  PoolKernel(const Launch& launch, SimdLevel level)
-      : launch_(launch), args_(sizes_of<PoolArgs>(launch)), run_(pool_kernels(level).run) {
-    const Pair kernel = pair_of(launch, Attr::kKernel, 1);
-    args_.kernel_height = kernel.height;
-    args_.kernel_width = kernel.width;
-    args_.kind = launch.opcode == Opcode::kMaxPool ? PoolKind::kMaximum
-                 : int_of(attributes_of(launch), Attr::kCountIncludePad) != 0
-                     ? PoolKind::kAverageWithPadding
-                     : PoolKind::kAverage;
-  }
-
-  void bind(const Addresses& addresses) override {
-    args_.input = addresses.floats(launch_.operands[0]);
-    args_.output = addresses.floats(launch_.results[0]);
-  }
-  int64_t units() const override { return pool_units(args_); }
-  int64_t scratch_bytes() const override { return pool_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
-
- private:
-  const Launch& launch_;
-  PoolArgs args_;
-  void (*run_)(const PoolArgs&, int64_t, int64_t, std::byte*);
-};
+std::unique_ptr<Kernel> make_pool_kernel(const Launch& launch, SimdLevel level) {
+  auto args = sizes_of<PoolArgs>(launch);
+  const Pair kernel = pair_of(launch, Attr::kKernel, 1);
+  args.kernel_height = kernel.height;
+  args.kernel_width = kernel.width;
+  args.kind = launch.opcode == Opcode::kMaxPool ? PoolKind::kMaximum
+              : int_of(attributes_of(launch), Attr::kCountIncludePad) != 0
+                  ? PoolKind::kAverageWithPadding
+                  : PoolKind::kAverage;
+  return make_args_kernel<PoolArgs>(
+      launch, args,
+      {.run = pool_kernels(level).run,
+       .units = pool_units,
+       .scratch_bytes = pool_scratch_bytes,
+       .bind = [](PoolArgs& bound, const Launch& at, const Addresses& addresses) {
+         bound.input = addresses.floats(at.operands[0]);
+         bound.output = addresses.floats(at.results[0]);
+       }});
+}
 
 }  // namespace
 
 std::unique_ptr<Kernel> make_image_kernel(const Launch& launch, const KernelTarget& target) {
   if (launch.kind != LaunchKind::kInstruction || !launch.channels_last) return nullptr;
   if (launch.opcode == Opcode::kConvolutionForward) {
-    return std::make_unique<ConvolutionKernel>(launch, target);
+    return make_convolution_kernel(launch, target);
   }
-  return std::make_unique<PoolKernel>(launch, target.level);
+  return make_pool_kernel(launch, target.level);
 }
 
 }  // namespace bcai::vm

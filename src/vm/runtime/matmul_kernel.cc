@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <array>
 #include <optional>
 
 #include "vm/backend/cpu/matmul.h"
-#include "vm/runtime/kernel.h"
+#include "vm/runtime/args_kernel.h"
 #include "vm/runtime/packed_weights.h"
 
 namespace bcai::vm {
 namespace {
-
-// In the order of kActivationWords (vm/isa/choices.h).
-constexpr std::array kActivations = {EpilogueActivation::kNone,    EpilogueActivation::kRelu,
-                                     EpilogueActivation::kGeluErf, EpilogueActivation::kGeluTanh,
-                                     EpilogueActivation::kSilu,    EpilogueActivation::kSigmoid,
-                                     EpilogueActivation::kTanh,    EpilogueActivation::kHardSwish};
-
-int64_t flag(const Launch& launch, Attr attribute) {
-  const AttributeValue* value = launch.attributes.find(attribute);
-  return value == nullptr ? 0 : std::get<int64_t>(*value);
-}
 
 // The floats from one matrix to the next along each of `rank` batch axes, 0 where it repeats.
 std::vector<int64_t> batch_strides(const Shape& shape, size_t rank) {
@@ -66,12 +54,13 @@ std::optional<MatMulArgs> args_of(const Launch& launch) {
   args.a_stride = a[a.rank() - 1].value();
   args.b_stride = b[b.rank() - 1].value();
   args.c_stride = args.columns;
-  const bool transpose_a = flag(launch, Attr::kTransposeA) != 0;
+  const InstructionView view = attributes_of(launch);
+  const bool transpose_a = int_of(view, Attr::kTransposeA) != 0;
   args.depth = a[a.rank() - (transpose_a ? 2 : 1)].value();
   args.a_layout = transpose_a ? MatrixLayout::kTransposed : MatrixLayout::kRows;
   args.b_layout =
-      flag(launch, Attr::kTransposeB) != 0 ? MatrixLayout::kTransposed : MatrixLayout::kRows;
-  args.epilogue.activation = kActivations[static_cast<size_t>(flag(launch, Attr::kActivation))];
+      int_of(view, Attr::kTransposeB) != 0 ? MatrixLayout::kTransposed : MatrixLayout::kRows;
+  args.epilogue.activation = activation_of(launch);
   args.epilogue.residual_stride = args.columns;
   std::vector<MatMulBatch> batches = batches_of(a, b, c);
   // The rows of all matrices of A are those of one matrix where B is the same for all.
@@ -86,36 +75,13 @@ std::optional<MatMulArgs> args_of(const Launch& launch) {
   return args;
 }
 
-class MatMulKernel : public Kernel {
- public:
-  MatMulKernel(const Launch& launch, MatMulArgs args, SimdLevel level)
-      : launch_(launch), args_(args), run_(matmul_kernels(level).run) {}
-
-  // B is a weight that lies in panels from now on.
-  void use_packed(const float* panels) {
-    args_.b = panels;
-    args_.b_layout = MatrixLayout::kPacked;
-  }
-
-  void bind(const Addresses& addresses) override {
-    args_.a = addresses.floats(launch_.operands[0]);
-    if (args_.b_layout != MatrixLayout::kPacked) args_.b = addresses.floats(launch_.operands[1]);
-    if (launch_.operands.size() > 2) args_.epilogue.bias = addresses.floats(launch_.operands[2]);
-    args_.epilogue.residual = addresses.floats(launch_.residual);
-    args_.c = addresses.floats(launch_.results[0]);
-  }
-  int64_t units() const override { return matmul_units(args_); }
-  int64_t scratch_bytes() const override { return matmul_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
-
- private:
-  const Launch& launch_;
-  MatMulArgs args_;
-  void (*run_)(const MatMulArgs&, int64_t, int64_t, std::byte*);
-};
+void bind(MatMulArgs& args, const Launch& launch, const Addresses& addresses) {
+  args.a = addresses.floats(launch.operands[0]);
+  if (args.b_layout != MatrixLayout::kPacked) args.b = addresses.floats(launch.operands[1]);
+  if (launch.operands.size() > 2) args.epilogue.bias = addresses.floats(launch.operands[2]);
+  args.epilogue.residual = addresses.floats(launch.residual);
+  args.c = addresses.floats(launch.results[0]);
+}
 
 }  // namespace
 
@@ -123,23 +89,27 @@ std::unique_ptr<Kernel> make_matmul_kernel(const Launch& launch, const KernelTar
   if (launch.kind != LaunchKind::kInstruction || launch.opcode != Opcode::kTensorMatMul) {
     return nullptr;
   }
-  const std::optional<MatMulArgs> args = args_of(launch);
+  std::optional<MatMulArgs> args = args_of(launch);
   if (!args) return nullptr;
-  auto kernel = std::make_unique<MatMulKernel>(launch, *args, target.level);
+  const MatMulKernels& kernels = matmul_kernels(target.level);
   const Operand& b = launch.operands[1];
   const Storage storage = target.plan.buffers[b.buffer].storage;
   const bool fixed = storage == Storage::kWeight || storage == Storage::kConstant;
   const bool one_matrix = b.type.shape.elements(0, b.type.shape.rank() - 2) == Dim(1);
   if (fixed && one_matrix && b.type.shape.elements().value() > 0) {
-    kernel->use_packed(
-        target.packed.get(b, static_cast<int>(args->b_layout),
-                          panel_floats(args->depth, args->columns), [&](float* panels) {
-                            matmul_kernels(target.level)
-                                .pack(target.weights.floats(b), args->b_stride, args->b_layout,
-                                      args->depth, args->columns, panels);
-                          }));
+    const auto pack = [&](float* panels) {
+      kernels.pack(target.weights.floats(b), args->b_stride, args->b_layout, args->depth,
+                   args->columns, panels);
+    };
+    args->b = target.packed.get(b, static_cast<int>(args->b_layout),
+                                panel_floats(args->depth, args->columns), pack);
+    args->b_layout = MatrixLayout::kPacked;
   }
-  return kernel;
+  return make_args_kernel<MatMulArgs>(launch, *args,
+                                      {.run = kernels.run,
+                                       .units = matmul_units,
+                                       .scratch_bytes = matmul_scratch_bytes,
+                                       .bind = bind});
 }
 
 }  // namespace bcai::vm

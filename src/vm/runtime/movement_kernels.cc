@@ -5,14 +5,10 @@
 #include <optional>
 
 #include "vm/isa/choices.h"
-#include "vm/runtime/kernel.h"
+#include "vm/runtime/args_kernel.h"
 
 namespace bcai::vm {
 namespace {
-
-InstructionView attributes_of(const Launch& launch) {
-  return {launch.opcode, {}, launch.attributes, {}};
-}
 
 int64_t count(const Shape& shape, size_t first, size_t last) {
   return shape.elements(first, last).value();

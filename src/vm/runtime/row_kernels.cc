@@ -5,98 +5,53 @@
 #include "vm/backend/cpu/norm.h"
 #include "vm/backend/cpu/reduction.h"
 #include "vm/backend/cpu/softmax.h"
-#include "vm/runtime/kernel.h"
+#include "vm/runtime/args_kernel.h"
 
 namespace bcai::vm {
 namespace {
-
-InstructionView attributes_of(const Launch& launch) {
-  return {launch.opcode, {}, launch.attributes, {}};
-}
 
 int64_t count(const Shape& shape, size_t first, size_t last) {
   return shape.elements(first, last).value();
 }
 
-class SoftmaxKernel : public Kernel {
- public:
-  SoftmaxKernel(const Launch& launch, SimdLevel level)
-      : launch_(launch), args_{}, run_(softmax_kernels(level).run) {
-    const Shape& shape = launch.operands[0].type.shape;
-    const auto axis = static_cast<size_t>(int_of(attributes_of(launch), Attr::kAxis));
-    args_.outer = count(shape, 0, axis);
-    args_.n = shape[axis].value();
-    args_.inner = count(shape, axis + 1, shape.rank());
-  }
-  void bind(const Addresses& addresses) override {
-    args_.x = addresses.floats(launch_.operands[0]);
-    args_.y = addresses.floats(launch_.results[0]);
-  }
-  int64_t units() const override { return softmax_units(args_); }
-  int64_t scratch_bytes() const override { return softmax_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
+std::unique_ptr<Kernel> make_softmax_kernel(const Launch& launch, SimdLevel level) {
+  const Shape& shape = launch.operands[0].type.shape;
+  const auto axis = static_cast<size_t>(int_of(attributes_of(launch), Attr::kAxis));
+  SoftmaxArgs args{};
+  args.outer = count(shape, 0, axis);
+  args.n = shape[axis].value();
+  args.inner = count(shape, axis + 1, shape.rank());
+  return make_args_kernel<SoftmaxArgs>(
+      launch, args,
+      {.run = softmax_kernels(level).run,
+       .units = softmax_units,
+       .scratch_bytes = softmax_scratch_bytes,
+       .bind = [](SoftmaxArgs& bound, const Launch& at, const Addresses& addresses) {
+         bound.x = addresses.floats(at.operands[0]);
+         bound.y = addresses.floats(at.results[0]);
+       }});
+}
 
- private:
-  const Launch& launch_;
-  SoftmaxArgs args_;
-  void (*run_)(const SoftmaxArgs&, int64_t, int64_t, std::byte*);
-};
-
-class NormKernel : public Kernel {
- public:
-  NormKernel(const Launch& launch, SimdLevel level)
-      : launch_(launch),
-        args_{},
-        run_(launch.opcode == Opcode::kLayerNorm ? norm_kernels(level).layer_norm
-                                                 : norm_kernels(level).rms_norm) {
-    const Shape& shape = launch.operands[0].type.shape;
-    args_.rows = count(shape, 0, shape.rank() - 1);
-    args_.n = shape[shape.rank() - 1].value();
-    args_.epsilon = float_of(attributes_of(launch), Attr::kEpsilon);
-  }
-  void bind(const Addresses& addresses) override {
-    const std::vector<Operand>& operands = launch_.operands;
-    args_.x = addresses.floats(operands[0]);
-    args_.gamma = operands.size() > 1 ? addresses.floats(operands[1]) : nullptr;
-    args_.beta = operands.size() > 2 ? addresses.floats(operands[2]) : nullptr;
-    args_.y = addresses.floats(launch_.results[0]);
-  }
-  int64_t units() const override { return norm_units(args_); }
-  int64_t scratch_bytes() const override { return norm_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
-
- private:
-  const Launch& launch_;
-  NormArgs args_;
-  void (*run_)(const NormArgs&, int64_t, int64_t, std::byte*);
-};
-
-class ReductionKernel : public Kernel {
- public:
-  ReductionKernel(const Launch& launch, const ReductionArgs& args, SimdLevel level)
-      : launch_(launch), args_(args), run_(reduction_kernels(level).run) {}
-  void bind(const Addresses& addresses) override {
-    args_.x = addresses.floats(launch_.operands[0]);
-    args_.y = addresses.of(launch_.results[0]);
-  }
-  int64_t units() const override { return reduction_units(args_); }
-  int64_t scratch_bytes() const override { return reduction_scratch_bytes(args_); }
-  Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
-    run_(args_, begin, end, scratch);
-    return {};
-  }
-
- private:
-  const Launch& launch_;
-  ReductionArgs args_;
-  void (*run_)(const ReductionArgs&, int64_t, int64_t, std::byte*);
-};
+std::unique_ptr<Kernel> make_norm_kernel(const Launch& launch, SimdLevel level) {
+  const Shape& shape = launch.operands[0].type.shape;
+  NormArgs args{};
+  args.rows = count(shape, 0, shape.rank() - 1);
+  args.n = shape[shape.rank() - 1].value();
+  args.epsilon = float_of(attributes_of(launch), Attr::kEpsilon);
+  const NormKernels& kernels = norm_kernels(level);
+  return make_args_kernel<NormArgs>(
+      launch, args,
+      {.run = launch.opcode == Opcode::kLayerNorm ? kernels.layer_norm : kernels.rms_norm,
+       .units = norm_units,
+       .scratch_bytes = norm_scratch_bytes,
+       .bind = [](NormArgs& bound, const Launch& at, const Addresses& addresses) {
+         const std::vector<Operand>& operands = at.operands;
+         bound.x = addresses.floats(operands[0]);
+         bound.gamma = operands.size() > 1 ? addresses.floats(operands[1]) : nullptr;
+         bound.beta = operands.size() > 2 ? addresses.floats(operands[2]) : nullptr;
+         bound.y = addresses.floats(at.results[0]);
+       }});
+}
 
 // Products are added up in another order by the kernel, and least elements it does not know.
 std::optional<ReductionKind> reduction_of(Opcode opcode) {
@@ -127,7 +82,15 @@ std::unique_ptr<Kernel> make_reduction_kernel(const Launch& launch, SimdLevel le
   if (axes.empty()) return nullptr;
   const Result<ReductionArgs> args = reduction_args(*kind, nullptr, nullptr, dims, axes);
   if (!args) return nullptr;
-  return std::make_unique<ReductionKernel>(launch, *args, level);
+  return make_args_kernel<ReductionArgs>(
+      launch, *args,
+      {.run = reduction_kernels(level).run,
+       .units = reduction_units,
+       .scratch_bytes = reduction_scratch_bytes,
+       .bind = [](ReductionArgs& bound, const Launch& at, const Addresses& addresses) {
+         bound.x = addresses.floats(at.operands[0]);
+         bound.y = addresses.of(at.results[0]);
+       }});
 }
 
 }  // namespace
@@ -138,12 +101,12 @@ std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget
     case Opcode::kSoftmax:
       // The kernel's largest element may be -0, the instruction's is +0: the logarithm shows it.
       if (int_of(attributes_of(launch), Attr::kLog) != 0) return nullptr;
-      return std::make_unique<SoftmaxKernel>(launch, target.level);
+      return make_softmax_kernel(launch, target.level);
     case Opcode::kLayerNorm:
       // The kernel knows no bias without a scale.
       if (launch.operands.size() > 2 && !launch.operands[1].present()) return nullptr;
-      return std::make_unique<NormKernel>(launch, target.level);
-    case Opcode::kRMSNorm: return std::make_unique<NormKernel>(launch, target.level);
+      return make_norm_kernel(launch, target.level);
+    case Opcode::kRMSNorm: return make_norm_kernel(launch, target.level);
     case Opcode::kReduceSum:
     case Opcode::kReduceMean:
     case Opcode::kReduceMax:

@@ -34,6 +34,13 @@ Tensor::Tensor(DType dtype, std::vector<int64_t> dims)
 
 Tensor Tensor::of_type(const Type& type) { return {type.dtype, dims_of(type.shape)}; }
 
+Tensor Tensor::copy_of(const Type& type, std::string_view bytes) {
+  Tensor tensor = of_type(type);
+  BCAI_ASSERT(std::ssize(bytes) == tensor.byte_count());
+  std::copy_n(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size(), tensor.data_.get());
+  return tensor;
+}
+
 Tensor Tensor::borrow(DType dtype, std::vector<int64_t> dims, std::byte* bytes,
                       std::shared_ptr<const void> owner) {
   Tensor tensor;
@@ -61,6 +68,12 @@ Type Tensor::type() const {
   Type type{dtype_, {}};
   for (const int64_t dim : dims_) type.shape.push_back(Dim(dim));
   return type;
+}
+
+std::vector<Type> types_of(std::span<const Tensor> tensors) {
+  std::vector<Type> types;
+  for (const Tensor& tensor : tensors) types.push_back(tensor.type());
+  return types;
 }
 
 std::vector<int64_t> dims_of(const Shape& shape) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -20,6 +21,8 @@ class Tensor {
   // Zeroed. The dimensions' product must fit the limits of type.h.
   Tensor(DType dtype, std::vector<int64_t> dims);
   static Tensor of_type(const Type& type);  // constant dimensions
+  // `bytes` must be as many as the type has.
+  static Tensor copy_of(const Type& type, std::string_view bytes);
   // Bytes someone else owns, kept alive by `owner`. They must be aligned for the dtype.
   static Tensor borrow(DType dtype, std::vector<int64_t> dims, std::byte* bytes,
                        std::shared_ptr<const void> owner);
@@ -55,6 +58,7 @@ class Tensor {
 };
 
 std::vector<int64_t> dims_of(const Shape& shape);  // constant dimensions
+std::vector<Type> types_of(std::span<const Tensor> tensors);
 
 // NumPy's .npy format, versions 1.0 to 3.0: little-endian f4, f2, i8, i4, i1, u1 and b1 in C order.
 // What else there is, is refused. bf16 has no name in it and cannot be written.

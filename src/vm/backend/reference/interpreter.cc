@@ -52,8 +52,10 @@ class Interpreter {
         BCAI_TRY_ASSIGN(Tensor tensor, weights_(program_.files[param.file], param));
         return std::vector<Tensor>{std::move(tensor)};
       }
-      case Opcode::kConst:
-        return std::vector<Tensor>{constant(program_.constants[instruction.reference])};
+      case Opcode::kConst: {
+        const Constant& constant = program_.constants[instruction.reference];
+        return std::vector<Tensor>{Tensor::copy_of(constant.type, constant.bytes)};
+      }
       case Opcode::kCall:
         return call(program_.functions[instruction.reference], operands_of(instruction, values));
       case Opcode::kCond: {
@@ -99,13 +101,6 @@ class Interpreter {
     return results;
   }
 
-  static Tensor constant(const Constant& constant) {
-    Tensor tensor = Tensor::of_type(constant.type);
-    std::transform(constant.bytes.begin(), constant.bytes.end(), tensor.bytes().begin(),
-                   [](char byte) { return static_cast<std::byte>(byte); });
-    return tensor;
-  }
-
   const Program& program_;
   const WeightSource& weights_;
   const Observer& observer_;
@@ -116,18 +111,7 @@ class Interpreter {
 Result<std::vector<Tensor>> run(const BoundProgram& program, std::span<const Tensor> inputs,
                                 const WeightSource& weights, const Observer& observer) {
   const Function& main = program.program().functions[0];
-  if (inputs.size() != main.body.arguments.size()) {
-    return error(ErrorCode::kInvalidArgument, "{} inputs, expected {}", inputs.size(),
-                 main.body.arguments.size());
-  }
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    Type expected = main.values[main.body.arguments[i]];
-    expected.is_state = false;
-    if (!(inputs[i].type() == expected)) {
-      return error(ErrorCode::kInvalidArgument, "input '{}' is {}, expected {}",
-                   main.argument_names[i], to_text(inputs[i].type(), {}), to_text(expected, {}));
-    }
-  }
+  BCAI_TRY(check_arguments(main, types_of(inputs)));
   return Interpreter(program.program(), weights, observer).call(main, inputs);
 }
 
