@@ -116,12 +116,14 @@ Result<void> quote(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-// A program run on given inputs, and what the run commits to.
+// A program run on given inputs, and what the run commits to, when asked for.
 struct Ran {
   vm::VerifiedProgram program;
   std::vector<vm::Tensor> results;
-  vm::Receipt receipt;
+  std::optional<vm::Receipt> receipt;
 };
+
+enum class Evidence : uint8_t { kNone, kReceipt, kReceiptWithTrace };
 
 int thread_count(const VmOptions& options) {
   return options.threads > 0 ? options.threads
@@ -132,7 +134,7 @@ Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const
                                                  const vm::BoundProgram& program,
                                                  const ProgramWeights& weights,
                                                  std::span<const vm::Tensor> inputs,
-                                                 vm::ReceiptRecorder& recorder) {
+                                                 vm::ReceiptRecorder* recorder) {
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
@@ -143,22 +145,23 @@ Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
                   executable->run(inputs, {.profile = options.profile.empty() ? nullptr : &profile,
                                            .checkpoints = &checkpoints}));
+  if (!options.profile.empty()) {
+    BCAI_TRY(write_file(options.profile, profile.chrome_trace()));
+    context.screen.write_err(profile.table());
+  }
+  if (recorder == nullptr) return results;
   const std::vector<vm::ValueId>& declared = program.program().checkpoints;
   const std::vector<vm::ValueId>& arguments = program.program().functions[0].body.arguments;
   for (size_t i = 0; i < declared.size(); ++i) {
     // The recorder takes the arguments' roots from the inputs.
     if (std::find(arguments.begin(), arguments.end(), declared[i]) == arguments.end()) {
-      recorder.observe(declared[i], checkpoints[i]);
+      recorder->observe(declared[i], checkpoints[i]);
     }
-  }
-  if (!options.profile.empty()) {
-    BCAI_TRY(write_file(options.profile, profile.chrome_trace()));
-    context.screen.write_err(profile.table());
   }
   return results;
 }
 
-Result<Ran> run_program(const VmOptions& options, const Context& context, bool with_trace) {
+Result<Ran> run_program(const VmOptions& options, const Context& context, Evidence evidence) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
                   read_inputs(verified.program(), options.inputs));
@@ -172,26 +175,35 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, bool w
   BCAI_TRY_ASSIGN(const ProgramWeights weights,
                   ProgramWeights::open(verified.program(), options.weights,
                                        context.settings.value(SettingKey::kDataDirectory)));
-  vm::ReceiptRecorder recorder(verified, vm::program_identity(verified.program()), *binding,
-                               with_trace);
+  const bool with_trace = evidence == Evidence::kReceiptWithTrace;
+  std::optional<vm::ReceiptRecorder> recorder;
+  vm::reference::Observer observe;
+  if (evidence != Evidence::kNone) {
+    recorder.emplace(verified, vm::program_identity(verified.program()), *binding, with_trace);
+    observe = [&](vm::ValueId value, const vm::Tensor& tensor) {
+      recorder->observe(value, tensor);
+    };
+  }
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
-  };
-  const auto observe = [&](vm::ValueId value, const vm::Tensor& tensor) {
-    recorder.observe(value, tensor);
   };
   // Fused launches have no result for every instruction, so a trace is made by the reference.
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
                   options.reference || with_trace
                       ? vm::reference::run(bound, inputs, tensor_of, observe)
-                      : run_on_processor(options, context, bound, weights, inputs, recorder));
-  vm::Receipt receipt = recorder.finish(inputs, results);
-  return Ran{verified, std::move(results), std::move(receipt)};
+                      : run_on_processor(options, context, bound, weights, inputs,
+                                         recorder ? &*recorder : nullptr));
+  Ran ran{verified, std::move(results), {}};
+  if (recorder) ran.receipt = recorder->finish(inputs, ran.results);
+  return ran;
 }
 
 Result<void> run(const VmOptions& options, const Context& context) {
   const Screen& screen = context.screen;
-  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, options.trace));
+  const Evidence evidence = options.receipt.empty() ? Evidence::kNone
+                            : options.trace         ? Evidence::kReceiptWithTrace
+                                                    : Evidence::kReceipt;
+  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, evidence));
   const vm::Function& main = ran.program.program().functions[0];
   json::object printed;
   Table table({"RESULT", "TYPE", "SHA256", "FILE"});
@@ -210,9 +222,10 @@ Result<void> run(const VmOptions& options, const Context& context) {
     printed[main.result_names[i]] = {{"type", type}, {"sha256", digest}, {"file", path}};
     table.add({{main.result_names[i]}, {type}, {digest.substr(0, 16)}, {path}});
   }
-  if (!options.receipt.empty()) {
-    BCAI_TRY(write_file(options.receipt, to_pretty_text(vm::encode_receipt(ran.receipt))));
-    screen.note(fmt::format("{}: commitment {}", options.receipt, ran.receipt.commitment().text()));
+  if (ran.receipt) {
+    BCAI_TRY(write_file(options.receipt, to_pretty_text(vm::encode_receipt(*ran.receipt))));
+    screen.note(
+        fmt::format("{}: commitment {}", options.receipt, ran.receipt->commitment().text()));
   }
   if (options.json) {
     screen.out("{}\n", to_text(printed));
@@ -236,10 +249,12 @@ Result<vm::Receipt> read_receipt(const std::string& path) {
 Result<int> check(const VmOptions& options, const Context& context) {
   const Screen& screen = context.screen;
   BCAI_TRY_ASSIGN(const vm::Receipt claimed, read_receipt(options.receipt));
-  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, !claimed.trace.empty()));
+  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context,
+                                             claimed.trace.empty() ? Evidence::kReceipt
+                                                                   : Evidence::kReceiptWithTrace));
   const vm::Program& program = ran.program.program();
   const std::optional<vm::Difference> difference =
-      vm::compare_receipts(program, claimed, ran.receipt);
+      vm::compare_receipts(program, claimed, *ran.receipt);
   const std::string maker =
       difference && difference->value ? vm::maker_of(program, *difference->value) : "";
   if (options.json) {
@@ -340,31 +355,32 @@ Result<void> isa(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-Result<void> dispatch(const VmOptions& options, const Context& context) {
+// The exit code.
+Result<int> dispatch(const VmOptions& options, const Context& context) {
   const Screen& screen = context.screen;
+  const auto zero = [](Result<void> done) -> Result<int> {
+    BCAI_TRY(std::move(done));
+    return 0;
+  };
   switch (options.verb) {
-    case VmOptions::Verb::kAssemble: return assemble(options, screen);
-    case VmOptions::Verb::kDisassemble: return disassemble(options, screen);
-    case VmOptions::Verb::kImport: return import(options, screen);
-    case VmOptions::Verb::kVerify: return verify(options, screen);
-    case VmOptions::Verb::kQuote: return quote(options, screen);
-    case VmOptions::Verb::kCompile: return compile(options, screen);
-    case VmOptions::Verb::kRun: return run(options, context);
-    case VmOptions::Verb::kCheck: break;
-    case VmOptions::Verb::kIsa: return isa(options, screen);
+    case VmOptions::Verb::kAssemble: return zero(assemble(options, screen));
+    case VmOptions::Verb::kDisassemble: return zero(disassemble(options, screen));
+    case VmOptions::Verb::kImport: return zero(import(options, screen));
+    case VmOptions::Verb::kVerify: return zero(verify(options, screen));
+    case VmOptions::Verb::kQuote: return zero(quote(options, screen));
+    case VmOptions::Verb::kCompile: return zero(compile(options, screen));
+    case VmOptions::Verb::kRun: return zero(run(options, context));
+    case VmOptions::Verb::kCheck: return check(options, context);
+    case VmOptions::Verb::kIsa: return zero(isa(options, screen));
   }
-  return {};
+  return 0;
 }
 
 }  // namespace
 
 int execute(const VmOptions& options, Context& context) {
-  if (options.verb == VmOptions::Verb::kCheck) {
-    const Result<int> holds = check(options, context);
-    return holds ? *holds : report(context.screen, holds.error());
-  }
-  const Result<void> done = dispatch(options, context);
-  return done ? 0 : report(context.screen, done.error());
+  const Result<int> code = dispatch(options, context);
+  return code ? *code : report(context.screen, code.error());
 }
 
 }  // namespace bcai::cli
