@@ -43,7 +43,46 @@ Result<UniqueFd> open_regular(const std::filesystem::path& path, int flags = 0) 
   return fd;
 }
 
+// What changes when somebody writes to a file or puts another in its place.
+Result<std::string> state_of(int fd, const std::filesystem::path& path) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) return errno_error(errno, "stat " + path.string());
+  return fmt::format("{} {} {} {}.{:09} {}.{:09}\n", info.st_dev, info.st_ino, info.st_size,
+                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec,
+                     info.st_ctim.tv_nsec);
+}
+
+// Beside a stored file: its state when its content had the digest of its name.
+std::filesystem::path checked_path(const std::filesystem::path& path) {
+  return path.string() + ".checked";
+}
+
+Result<void> note_checked(int fd, const std::filesystem::path& path) {
+  BCAI_TRY_ASSIGN(const std::string state, state_of(fd, path));
+  return write_file(checked_path(path), state, Durability::kCached, 0600);
+}
+
+// Reads the whole file, unless it is as it was when it was read last.
+Result<void> check_digest(int fd, const std::filesystem::path& path, const Sha256& expected) {
+  BCAI_TRY_ASSIGN(const std::string state, state_of(fd, path));
+  const Result<std::string> known = read_file(checked_path(path), 1000);
+  if (known && *known == state) return {};
+  Sha256Stream digest;
+  BCAI_TRY(read_all(fd, path, [&](std::string_view piece) {
+    digest.update(piece);
+    return Result<void>();
+  }));
+  if (digest.finish() != expected) {
+    return error(ErrorCode::kDataLoss, "{} has other content than its name says", path.string());
+  }
+  return note_checked(fd, path);
+}
+
 }  // namespace
+
+void Weights::drop_pages() const {
+  if (!mapped_.empty()) madvise(const_cast<char*>(mapped_.data()), mapped_.size(), MADV_DONTNEED);
+}
 
 Weights::~Weights() {
   if (!mapped_.empty()) munmap(const_cast<char*>(mapped_.data()), mapped_.size());
@@ -115,6 +154,7 @@ Result<std::shared_ptr<const Weights>> WeightStore::copy(int source,
       rename(temporary.c_str(), target.c_str()) != 0) {
     return fail(errno_error(errno, "store " + target.string()));
   }
+  BCAI_TRY(note_checked(fd.get(), target));
   return hold(*std::move(weights));
 }
 
@@ -122,14 +162,7 @@ Result<std::shared_ptr<const Weights>> WeightStore::load(const Sha256& sha256) {
   if (std::shared_ptr<const Weights> weights = held(sha256)) return weights;
   const std::filesystem::path path = path_of(sha256);
   BCAI_TRY_ASSIGN(const UniqueFd fd, open_regular(path, O_NOFOLLOW));
-  Sha256Stream digest;
-  BCAI_TRY(read_all(fd.get(), path, [&](std::string_view piece) {
-    digest.update(piece);
-    return Result<void>();
-  }));
-  if (digest.finish() != sha256) {
-    return error(ErrorCode::kDataLoss, "{} has other content than its name says", path.string());
-  }
+  BCAI_TRY(check_digest(fd.get(), path, sha256));
   BCAI_TRY_ASSIGN(std::shared_ptr<Weights> weights, map(fd.get(), path));
   weights->sha256_ = sha256;
   return hold(std::move(weights));

@@ -36,6 +36,8 @@ class Weights {
   const std::map<std::string, std::string>& metadata() const { return content_.metadata; }
   // nullptr when there is none.
   const TensorView* find(std::string_view name) const;
+  // Gives the memory of what was read back to the system, which reads it from the file again.
+  void drop_pages() const;
 
  private:
   friend class WeightStore;
@@ -57,7 +59,8 @@ class WeightStore {
   Result<std::shared_ptr<const Weights>> add(const std::filesystem::path& path);
 
   // kNotFound when the store has none; kDataLoss when the content is not of that digest any more.
-  // Reads the whole file once; while somebody holds the weights, no more than a look-up.
+  // Reads the whole file, unless its inode, size, modification and change times are those it had
+  // when it was read last; while somebody holds the weights, no more than a look-up.
   Result<std::shared_ptr<const Weights>> load(const Sha256& sha256);
 
  private:

@@ -4,8 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <bit>
+#include <chrono>
 #include <cstdlib>
+#include <fstream>
+#include <thread>
 
 #include "base/file.h"
 #include "vm/weights/safetensors.h"
@@ -192,6 +196,33 @@ TEST_F(StoreTest, ChangedContentIsNoticedAndMended) {
   EXPECT_EQ(store_->load(Sha256::of(bytes)).error().code, ErrorCode::kDataLoss);
   ASSERT_TRUE(store_->add(path));
   EXPECT_TRUE(store_->load(Sha256::of(bytes)));
+}
+
+TEST_F(StoreTest, ContentChangedInPlaceIsNoticedAlthoughItsTimeWasSetBack) {
+  const std::string bytes = file_of(one("[1]", "[0,1]"), "w");
+  ASSERT_TRUE(store_->add(write(bytes)));
+  const auto stored = directory_ / "store" / Sha256::of(bytes).text();
+  struct stat before {};
+  ASSERT_EQ(stat(stored.c_str(), &before), 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than a tick of the clock
+  ASSERT_EQ(chmod(stored.c_str(), 0600), 0);
+  std::fstream(stored, std::ios::in | std::ios::out).seekp(-1, std::ios::end).put('v');
+  const std::array times = {before.st_atim, before.st_mtim};
+  ASSERT_EQ(utimensat(AT_FDCWD, stored.c_str(), times.data(), 0), 0);
+  EXPECT_EQ(store_->load(Sha256::of(bytes)).error().code, ErrorCode::kDataLoss);
+}
+
+TEST_F(StoreTest, AnUnchangedFileIsNotReadAgain) {
+  const std::string bytes = file_of(one("[1]", "[0,1]"), "w");
+  ASSERT_TRUE(store_->add(write(bytes)));
+  const auto note = directory_ / "store" / (Sha256::of(bytes).text() + ".checked");
+  const Result<std::string> state = read_file(note);
+  ASSERT_TRUE(state);
+  ASSERT_TRUE(store_->load(Sha256::of(bytes)));
+  EXPECT_EQ(*read_file(note), *state);
+  ASSERT_TRUE(write_file(note, "1 2 3\n"));
+  ASSERT_TRUE(store_->load(Sha256::of(bytes)));  // read, and noted
+  EXPECT_EQ(*read_file(note), *state);
 }
 
 TEST_F(StoreTest, WhatIsNoWeightFileLeavesNothing) {
