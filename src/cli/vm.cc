@@ -138,8 +138,11 @@ Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
-  BCAI_TRY_ASSIGN(const auto executable,
-                  vm::prepare(program, tensor_of, {.threads = thread_count(options)}));
+  const std::filesystem::path directory = context.settings.value(SettingKey::kDataDirectory);
+  BCAI_TRY_ASSIGN(const auto executable, vm::prepare(program, tensor_of,
+                                                     {.threads = thread_count(options),
+                                                      .packed_directory = directory / "packed"}));
+  weights.drop_pages();
   vm::Profile profile;
   std::vector<vm::Tensor> checkpoints;
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,

@@ -171,4 +171,8 @@ vm::Tensor ProgramWeights::tensor(const vm::WeightFile& file, const vm::Param& p
   return vm::Tensor::borrow(param.type.dtype, vm::dims_of(param.type.shape), bytes, weights);
 }
 
+void ProgramWeights::drop_pages() const {
+  for (const auto& [sha256, weights] : files_) weights->drop_pages();
+}
+
 }  // namespace bcai::cli

@@ -41,6 +41,8 @@ class ProgramWeights {
                                      const std::filesystem::path& directory);
   // A view into the file; of a parameter of the program.
   vm::Tensor tensor(const vm::WeightFile& file, const vm::Param& param) const;
+  // What was read is not kept in memory: after packing, most of it is not needed again.
+  void drop_pages() const;
 
  private:
   std::map<Sha256, std::shared_ptr<const vm::Weights>> files_;

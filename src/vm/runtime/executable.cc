@@ -10,18 +10,23 @@
 namespace bcai::vm {
 
 struct Executable::Parts {
-  explicit Parts(Plan compiled) : plan(std::move(compiled)), addresses(plan.buffers.size()) {}
+  Parts(Plan compiled, const PrepareOptions& given)
+      : plan(std::move(compiled)),
+        options(given),
+        level(given.level.value_or(detect_simd_level())),
+        addresses(plan.buffers.size()),
+        packed(plan, level, given.packed_directory) {}
 
   Result<std::unique_ptr<Instance>> make_instance() {
     return Instance::make(plan, addresses, packed, level, options);
   }
 
   Plan plan;
+  PrepareOptions options;
+  SimdLevel level;
   std::vector<Tensor> weights;  // what `addresses` points to
   Addresses addresses;
   PackedWeights packed;
-  SimdLevel level = SimdLevel::kPortable;
-  PrepareOptions options;
   std::vector<std::string_view> backends;
   int64_t arena_bytes = 0;
   int64_t scratch_bytes = 0;
@@ -46,9 +51,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
                                                   const ParamSource& weights,
                                                   const PrepareOptions& options) {
   BCAI_TRY_ASSIGN(Plan plan, compile(program, options.compile));
-  auto parts = std::make_unique<Executable::Parts>(std::move(plan));
-  parts->level = options.level.value_or(detect_simd_level());
-  parts->options = options;
+  auto parts = std::make_unique<Executable::Parts>(std::move(plan), options);
   const Program& compiled = parts->plan.program;
   for (uint32_t i = 0; i < parts->plan.buffers.size(); ++i) {
     const Buffer& buffer = parts->plan.buffers[i];
@@ -80,6 +83,7 @@ const Plan& Executable::plan() const { return parts_->plan; }
 int64_t Executable::arena_bytes() const { return parts_->arena_bytes; }
 int64_t Executable::scratch_bytes() const { return parts_->scratch_bytes; }
 int64_t Executable::packed_bytes() const { return parts_->packed.bytes(); }
+int64_t Executable::packed_found_bytes() const { return parts_->packed.found_bytes(); }
 
 Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
                                             const RunOptions& options) const {
@@ -132,10 +136,10 @@ std::string Executable::explain() const {
   size_t next = 0;
   count(parts_->plan.main, parts_->backends, next, tallies);
   fmt::format_to(std::back_inserter(out),
-                 "SIMD level {}, {} threads, scratch {} bytes, packed weights {} bytes\n"
+                 "SIMD level {}, {} threads, scratch {} bytes, packed weights {} bytes, {} found\n"
                  "{:>8} {:>14}  backend    kernel\n",
                  simd_level_name(parts_->level), parts_->options.threads, parts_->scratch_bytes,
-                 parts_->packed.bytes(), "launches", "flops");
+                 parts_->packed.bytes(), parts_->packed.found_bytes(), "launches", "flops");
   for (const auto& [name, tally] : tallies) {
     fmt::format_to(std::back_inserter(out), "{:>8} {:>14}  {}\n", tally.launches, tally.flops,
                    name);

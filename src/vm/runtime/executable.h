@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,6 +32,8 @@ struct PrepareOptions {
   int threads = 1;
   // A launch of fewer nanoseconds, by estimate, stays on one thread: waking others would cost more.
   int64_t parallel_ns_min = 20'000;
+  // Where packed weights are kept for later processes; nowhere when it is empty.
+  std::filesystem::path packed_directory;
   CompileOptions compile;
 };
 
@@ -64,6 +67,7 @@ class Executable {
   int64_t arena_bytes() const;
   int64_t scratch_bytes() const;
   int64_t packed_bytes() const;
+  int64_t packed_found_bytes() const;  // of these, in the packed_directory
 
  private:
   friend Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,

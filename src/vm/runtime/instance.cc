@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cfenv>
 
+#include "vm/runtime/packed_weights.h"
+
 namespace bcai::vm {
 namespace {
 
@@ -53,6 +55,7 @@ Result<std::unique_ptr<Instance>> Instance::make(const Plan& plan, const Address
                                                  const PrepareOptions& options) {
   std::unique_ptr<Instance> instance(new Instance(plan, weights, options));
   instance->main_ = instance->nodes_of(plan.main, {plan, level, packed, weights});
+  if (packed.problem()) return *packed.problem();
   BCAI_TRY(instance->allocate());
   return instance;
 }
