@@ -476,13 +476,36 @@ void Declarations::add_vm_commands() {
   add_vm_runs(vm);
 }
 
+void Declarations::add_weights(CLI::App* app) {
+  app->add_option("--weights", vm_.weights,
+                  "A safetensors file the program names by digest; kept for later (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+}
+
+void Declarations::add_threads(CLI::App* app) {
+  app->add_option("--threads", vm_.threads, "All cores otherwise; changes no bit")
+      ->type_name("N")
+      ->check(CLI::Range(1, 256));
+}
+
 void Declarations::add_vm_planning(CLI::App* vm) {
   CLI::App* quote = add_vm(vm, "quote", "What a run costs, before it runs",
                            "bcai vm quote model.bcvm --symbol B=8", VmOptions::Verb::kQuote);
   add_json(quote, vm_.json);
   CLI::App* compile = add_vm(vm, "compile", "Shows the plan of a run: launches, buffers, lifetimes",
                              "bcai vm compile model.bcvm --symbol B=8", VmOptions::Verb::kCompile);
-  for (CLI::App* app : {quote, compile}) {
+  CLI::App* bench = add_vm(vm, "bench", "Runs a program again and again: how long, and where",
+                           "bcai vm bench model.bcvm --symbol B=1", VmOptions::Verb::kBench);
+  add_json(bench, vm_.json);
+  bench->add_option("--runs", vm_.runs, "How often")->type_name("N")->check(CLI::Range(1, 100000));
+  add_weights(bench);
+  for (CLI::App* app : {quote, bench}) {
+    add_threads(app);
+    app->add_flag("--measure", vm_.measure,
+                  "Measures this machine again: what the estimated time is worked out from");
+  }
+  for (CLI::App* app : {quote, compile, bench}) {
     app->add_option("--symbol", vm_.bindings,
                     "A symbol's value; its largest otherwise (repeatable)")
         ->type_name("NAME=N")
@@ -502,13 +525,8 @@ void Declarations::add_vm_runs(CLI::App* vm) {
     app->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
         ->type_name("NAME=FILE")
         ->allow_extra_args(false);
-    app->add_option("--weights", vm_.weights,
-                    "A safetensors file the program names by digest; kept for later (repeatable)")
-        ->type_name("FILE")
-        ->allow_extra_args(false);
-    app->add_option("--threads", vm_.threads, "All cores otherwise; changes no bit")
-        ->type_name("N")
-        ->check(CLI::Range(1, 256));
+    add_weights(app);
+    add_threads(app);
     add_json(app, vm_.json);
   }
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");

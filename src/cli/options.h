@@ -179,6 +179,7 @@ struct VmOptions {
     kCompile,
     kRun,
     kCheck,
+    kBench,
     kIsa,
   };
   Verb verb = Verb::kIsa;
@@ -191,6 +192,8 @@ struct VmOptions {
   std::string profile;              // where the Chrome trace goes
   std::vector<std::string> shapes;  // NAME=1,3,224,224
   int threads = 0;                  // 0 is all cores
+  int runs = 20;                    // of bench
+  bool measure = false;             // this machine, again
   bool reference = false;
   bool trace = false;
   bool json = false;

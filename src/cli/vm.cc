@@ -3,23 +3,19 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
-#include <thread>
 
 #include "base/file.h"
-#include "base/units.h"
 #include "cli/context.h"
 #include "cli/table.h"
+#include "cli/vm_cost.h"
 #include "cli/vm_program.h"
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
-#include "vm/compiler/compile.h"
 #include "vm/isa/reference.h"
 #include "vm/onnx/import.h"
-#include "vm/plan/plan.h"
 #include "vm/receipt/receipt.h"
 #include "vm/runtime/executable.h"
 #include "vm/text/text.h"
-#include "vm/verify/cost.h"
 
 namespace bcai::cli {
 namespace {
@@ -79,43 +75,6 @@ Result<void> verify(const VmOptions& options, const Screen& screen) {
   return {};
 }
 
-Result<void> quote(const VmOptions& options, const Screen& screen) {
-  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
-  BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
-  BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
-  vm::Binding used = binding;
-  used.merge(vm::largest_binding(verified.program()));
-  const std::optional<vm::Cost> cost = vm::cost_of(bound);
-  BCAI_ASSERT(cost);
-  if (options.json) {
-    json::object symbols;
-    for (const auto& [name, value] : used) symbols[name] = value;
-    screen.out("{}\n",
-               to_text(json::object{{"program", vm::program_identity(verified.program()).text()},
-                                    {"symbols", std::move(symbols)},
-                                    {"flops", cost->flops},
-                                    {"bytes", cost->bytes},
-                                    {"gas", cost->gas},
-                                    {"instructions", cost->instructions},
-                                    {"weight_bytes", cost->weight_bytes}}));
-    return {};
-  }
-  std::string symbols;
-  for (const auto& [name, value] : used) {
-    symbols += fmt::format("{}{}={}{}", symbols.empty() ? "" : " ", name, value,
-                           binding.contains(name) ? "" : " (largest)");
-  }
-  Table table({"WHAT", "HOW MUCH"});
-  if (!symbols.empty()) table.add({{"symbols"}, {symbols}});
-  table.add({{"gas"}, {fmt::format("{}", cost->gas)}});
-  table.add({{"FLOPs"}, {fmt::format("{}", cost->flops)}});
-  table.add({{"bytes moved"}, {format_bytes(static_cast<int64_t>(cost->bytes))}});
-  table.add({{"weights"}, {format_bytes(static_cast<int64_t>(cost->weight_bytes))}});
-  table.add({{"instructions"}, {fmt::format("{}", cost->instructions)}});
-  screen.out("{}", table.text(screen));
-  return {};
-}
-
 // A program run on given inputs, and what the run commits to, when asked for.
 struct Ran {
   vm::VerifiedProgram program;
@@ -125,24 +84,12 @@ struct Ran {
 
 enum class Evidence : uint8_t { kNone, kReceipt, kReceiptWithTrace };
 
-int thread_count(const VmOptions& options) {
-  return options.threads > 0 ? options.threads
-                             : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-}
-
 Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const Context& context,
                                                  const vm::BoundProgram& program,
                                                  const ProgramWeights& weights,
                                                  std::span<const vm::Tensor> inputs,
                                                  vm::ReceiptRecorder* recorder) {
-  const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
-    return Result<vm::Tensor>(weights.tensor(file, param));
-  };
-  const std::filesystem::path directory = context.settings.value(SettingKey::kDataDirectory);
-  BCAI_TRY_ASSIGN(const auto executable, vm::prepare(program, tensor_of,
-                                                     {.threads = thread_count(options),
-                                                      .packed_directory = directory / "packed"}));
-  weights.drop_pages();
+  BCAI_TRY_ASSIGN(const auto executable, prepare_program(program, weights, options, context));
   vm::Profile profile;
   std::vector<vm::Tensor> checkpoints;
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
@@ -274,15 +221,6 @@ Result<int> check(const VmOptions& options, const Context& context) {
   return difference ? 1 : 0;
 }
 
-Result<void> compile(const VmOptions& options, const Screen& screen) {
-  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
-  BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
-  BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
-  BCAI_TRY_ASSIGN(const vm::Plan plan, vm::compile(bound));
-  screen.write_out(vm::explain(plan));
-  return {};
-}
-
 // "x=1,3,224,224"
 Result<std::map<std::string, std::vector<int64_t>, std::less<>>> parse_shapes(
     const std::vector<std::string>& words) {
@@ -370,9 +308,10 @@ Result<int> dispatch(const VmOptions& options, const Context& context) {
     case VmOptions::Verb::kDisassemble: return zero(disassemble(options, screen));
     case VmOptions::Verb::kImport: return zero(import(options, screen));
     case VmOptions::Verb::kVerify: return zero(verify(options, screen));
-    case VmOptions::Verb::kQuote: return zero(quote(options, screen));
-    case VmOptions::Verb::kCompile: return zero(compile(options, screen));
+    case VmOptions::Verb::kQuote: return zero(vm_quote(options, context));
+    case VmOptions::Verb::kCompile: return zero(vm_compile(options, context));
     case VmOptions::Verb::kRun: return zero(run(options, context));
+    case VmOptions::Verb::kBench: return zero(vm_bench(options, context));
     case VmOptions::Verb::kCheck: return check(options, context);
     case VmOptions::Verb::kIsa: return zero(isa(options, screen));
   }

@@ -146,6 +146,32 @@ def test_a_quote_counts_the_program_as_written(tmp_path: Path) -> None:
     assert largest["flops"] == 64 * (2 * 16 * 4 + 4)
 
 
+def test_a_quote_says_memory_and_time_of_this_machine() -> None:
+    quote = json.loads(
+        bcai("quote", "-", "--symbol", "B=8", "--threads", "1", "--json", stdin=LINEAR).stdout
+    )
+    memory = quote["memory"]
+    assert memory["inputs"] == 4 * (8 * 16 + 16 * 4)
+    assert memory["results"] == 4 * 8 * 4
+    assert memory["packed"] == memory["weights"] == 0
+    assert quote["memory_bytes"] == sum(memory.values())
+    assert quote["estimated_ms"] > 0
+    assert quote["not_measured"] == []
+    again = bcai("quote", "-", "--symbol", "B=8", "--threads", "1", stdin=LINEAR)
+    assert "measuring" not in again.stderr
+    assert "peak memory" in again.stdout and "time here" in again.stdout
+
+
+def test_a_bench_times_runs() -> None:
+    done = bcai("bench", "-", "--symbol", "B=8", "--runs", "5", "--threads", "1", "--json",
+                stdin=LINEAR)
+    bench = json.loads(done.stdout)
+    assert bench["runs"] == 5
+    assert 0 < bench["min_ms"] <= bench["median_ms"]
+    table = bcai("bench", "-", "--threads", "1", stdin=LINEAR).stdout
+    assert "20 runs" in table and "TensorMatMul" in table
+
+
 def test_every_finding_has_rule_and_place() -> None:
     wrong = LINEAR.replace("%w: f32[16,4]", "%w: f32[15,4]").replace("relu", "tanh")
     done = bcai("verify", "-", stdin=wrong)

@@ -89,7 +89,7 @@ void check(uint64_t seed, const std::vector<Case>& cases, const GeneratorOptions
       ASSERT_EQ(differs, "") << "seed " << seed << ", " << one.name << ", run " << time << "\n"
                              << (*executable)->explain();
     }
-    EXPECT_EQ((*executable)->arena_bytes(), (*executable)->plan().arena_bytes);
+    EXPECT_EQ((*executable)->footprint().arena, (*executable)->plan().arena_bytes);
   }
 }
 

@@ -15,7 +15,7 @@ struct Executable::Parts {
         options(given),
         level(given.level.value_or(detect_simd_level())),
         addresses(plan.buffers.size()),
-        packed(plan, level, given.packed_directory) {}
+        packed(plan, level, given.packed_directory, given.on_packed) {}
 
   Result<std::unique_ptr<Instance>> make_instance() {
     return Instance::make(plan, addresses, packed, level, options);
@@ -28,8 +28,7 @@ struct Executable::Parts {
   Addresses addresses;
   PackedWeights packed;
   std::vector<std::string_view> backends;
-  int64_t arena_bytes = 0;
-  int64_t scratch_bytes = 0;
+  Footprint footprint;
   std::mutex mutex;  // of what follows, and of making instances
   std::vector<std::unique_ptr<Instance>> idle;
 };
@@ -45,6 +44,16 @@ Result<Tensor> load(const Program& program, const Param& param, const ParamSourc
   return tensor;
 }
 
+// Brings a weight that runs read as it is into memory, so that no run waits for it.
+void touch(const Tensor& tensor) {
+  constexpr size_t kPage = 4096;
+  const auto bytes = tensor.bytes();
+  for (size_t at = 0; at < bytes.size(); at += kPage) {
+    const volatile std::byte* byte = &bytes[at];
+    static_cast<void>(*byte);
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
@@ -53,6 +62,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
   BCAI_TRY_ASSIGN(Plan plan, compile(program, options.compile));
   auto parts = std::make_unique<Executable::Parts>(std::move(plan), options);
   const Program& compiled = parts->plan.program;
+  std::map<uint32_t, size_t> weight_of;  // by buffer: index into parts->weights
   for (uint32_t i = 0; i < parts->plan.buffers.size(); ++i) {
     const Buffer& buffer = parts->plan.buffers[i];
     Tensor tensor;
@@ -65,13 +75,17 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
       continue;
     }
     parts->addresses.set(i, tensor.bytes().data());
+    if (buffer.storage == Storage::kWeight) weight_of[i] = parts->weights.size();
     parts->weights.push_back(std::move(tensor));
   }
   // The first instance packs the weights, and is there for the first run.
   BCAI_TRY_ASSIGN(std::unique_ptr<Instance> instance, parts->make_instance());
   parts->backends = instance->backends();
-  parts->arena_bytes = instance->arena_bytes();
-  parts->scratch_bytes = instance->scratch_bytes();
+  parts->footprint = instance->footprint();
+  parts->footprint.packed = parts->packed.bytes();
+  for (const auto& [buffer, weight] : weight_of) {
+    if (instance->reads(buffer)) touch(parts->weights[weight]);
+  }
   parts->idle.push_back(std::move(instance));
   return std::shared_ptr<const Executable>(new Executable(std::move(parts)));
 }
@@ -80,9 +94,7 @@ Executable::Executable(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) 
 Executable::~Executable() = default;
 
 const Plan& Executable::plan() const { return parts_->plan; }
-int64_t Executable::arena_bytes() const { return parts_->arena_bytes; }
-int64_t Executable::scratch_bytes() const { return parts_->scratch_bytes; }
-int64_t Executable::packed_bytes() const { return parts_->packed.bytes(); }
+Footprint Executable::footprint() const { return parts_->footprint; }
 int64_t Executable::packed_found_bytes() const { return parts_->packed.found_bytes(); }
 
 Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
@@ -138,7 +150,7 @@ std::string Executable::explain() const {
   fmt::format_to(std::back_inserter(out),
                  "SIMD level {}, {} threads, scratch {} bytes, packed weights {} bytes, {} found\n"
                  "{:>8} {:>14}  backend    kernel\n",
-                 simd_level_name(parts_->level), parts_->options.threads, parts_->scratch_bytes,
+                 simd_level_name(parts_->level), parts_->options.threads, parts_->footprint.scratch,
                  parts_->packed.bytes(), parts_->packed.found_bytes(), "launches", "flops");
   for (const auto& [name, tally] : tallies) {
     fmt::format_to(std::back_inserter(out), "{:>8} {:>14}  {}\n", tally.launches, tally.flops,

@@ -19,6 +19,7 @@
 
 #include "vm/compiler/compile.h"
 #include "vm/numerics/simd_level.h"
+#include "vm/runtime/footprint.h"
 #include "vm/runtime/profile.h"
 #include "vm/tensor/tensor.h"
 
@@ -34,6 +35,9 @@ struct PrepareOptions {
   int64_t parallel_ns_min = 20'000;
   // Where packed weights are kept for later processes; nowhere when it is empty.
   std::filesystem::path packed_directory;
+  // Called when a weight has been packed: it may be dropped from memory until it is asked for
+  // again.
+  std::function<void()> on_packed;
   CompileOptions compile;
 };
 
@@ -63,11 +67,8 @@ class Executable {
   const Plan& plan() const;
   // The plan, and which backend runs each launch.
   std::string explain() const;
-  // Of one run: what is mapped for buffers, and for the scratch of all threads.
-  int64_t arena_bytes() const;
-  int64_t scratch_bytes() const;
-  int64_t packed_bytes() const;
-  int64_t packed_found_bytes() const;  // of these, in the packed_directory
+  Footprint footprint() const;
+  int64_t packed_found_bytes() const;  // of the packed weights, in the packed_directory
 
  private:
   friend Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,

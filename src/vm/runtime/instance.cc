@@ -95,6 +95,7 @@ Result<void> Instance::allocate() {
     const Buffer& buffer = plan_.buffers[i];
     if (buffer.storage == Storage::kArena) addresses_.set(i, arena_.data() + buffer.offset);
   }
+  reserve_places();
   const auto moves = [&](const Operand& operand) {
     if (!operand.present()) return false;
     const Storage storage = plan_.buffers[operand.buffer].storage;
@@ -108,15 +109,39 @@ Result<void> Instance::allocate() {
       const bool outside = std::any_of(launch.operands.begin(), launch.operands.end(), moves) ||
                            std::any_of(launch.results.begin(), launch.results.end(), moves) ||
                            moves(launch.residual);
-      if (outside) {
-        outside_.push_back(node.kernel);
-      } else {
-        node.kernel->bind(addresses_);
-      }
+      if (outside) outside_.push_back(node.kernel);
+      node.kernel->bind(addresses_);
     }
   };
   visit(visit, main_);
   return {};
+}
+
+// Places that are apart, for what run() knows the place of: kernels can be bound, not run.
+void Instance::reserve_places() {
+  uintptr_t next = uintptr_t{1} << 20;
+  for (uint32_t i = 0; i < plan_.buffers.size(); ++i) {
+    if (addresses_.is_set(i)) continue;
+    addresses_.set(i, reinterpret_cast<std::byte*>(next));
+    next += static_cast<uintptr_t>(plan_.buffers[i].bytes / kBufferAlignment + 2) *
+            uintptr_t{kBufferAlignment};
+  }
+}
+
+Footprint Instance::footprint() const {
+  Footprint footprint{.arena = arena_.bytes(), .scratch = scratch_.bytes()};
+  for (uint32_t i = 0; i < plan_.buffers.size(); ++i) {
+    const Buffer& buffer = plan_.buffers[i];
+    switch (buffer.storage) {
+      case Storage::kArena:
+      case Storage::kConstant: break;
+      case Storage::kInput: footprint.inputs += buffer.bytes; break;
+      case Storage::kState: footprint.inputs += 2 * buffer.bytes; break;
+      case Storage::kWeight: footprint.weights += reads(i) ? buffer.bytes : 0; break;
+      case Storage::kResult: footprint.results += buffer.bytes; break;
+    }
+  }
+  return footprint;
 }
 
 void Instance::place_outside(std::span<const Tensor> inputs, const RunOptions& options) {

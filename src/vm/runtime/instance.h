@@ -12,6 +12,7 @@
 #include "vm/plan/memory.h"
 #include "vm/runtime/arena.h"
 #include "vm/runtime/executable.h"
+#include "vm/runtime/footprint.h"
 #include "vm/runtime/kernel.h"
 
 namespace bcai::vm {
@@ -26,8 +27,10 @@ class Instance {
 
   Result<std::vector<Tensor>> run(std::span<const Tensor> inputs, const RunOptions& options);
 
-  int64_t arena_bytes() const { return arena_.bytes(); }
-  int64_t scratch_bytes() const { return scratch_.bytes(); }
+  // Whether a launch reads the weight where it lies, not packed.
+  bool reads(uint32_t buffer) const { return addresses_.asked(buffer); }
+  // But for `packed`, which is common to all instances.
+  Footprint footprint() const;
   // "cpu" or "reference" for each launch, in the order of the plan.
   std::vector<std::string_view> backends() const;
 
@@ -44,6 +47,7 @@ class Instance {
   Instance(const Plan& plan, const Addresses& weights, const PrepareOptions& options);
   std::vector<Node> nodes_of(const Sequence& sequence, const KernelTarget& target);
   Result<void> allocate();
+  void reserve_places();
   // Tensors for results, checkpoints and states; moves the buffers that depend on the caller.
   void place_outside(std::span<const Tensor> inputs, const RunOptions& options);
   Tensor tensor_of(const Operand& operand, bool checkpoint) const;

@@ -15,18 +15,24 @@
 
 namespace bcai::vm {
 
-// Where the buffers of a plan lie now.
+// Where the buffers of a plan lie now. One thread.
 class Addresses {
  public:
-  explicit Addresses(size_t buffers) : base_(buffers) {}
+  explicit Addresses(size_t buffers) : base_(buffers), asked_(buffers) {}
   void set(uint32_t buffer, std::byte* base) { base_[buffer] = base; }
+  bool is_set(uint32_t buffer) const { return base_[buffer] != nullptr; }
   std::byte* of(const Operand& operand) const {
-    return operand.present() ? base_[operand.buffer] + operand.offset : nullptr;
+    if (!operand.present()) return nullptr;
+    asked_[operand.buffer] = true;
+    return base_[operand.buffer] + operand.offset;
   }
   float* floats(const Operand& operand) const { return reinterpret_cast<float*>(of(operand)); }
+  // Whether anyone has asked where the buffer lies: of a weight that is packed, nobody does.
+  bool asked(uint32_t buffer) const { return asked_[buffer]; }
 
  private:
   std::vector<std::byte*> base_;
+  mutable std::vector<bool> asked_;
 };
 
 class Kernel {

@@ -93,14 +93,18 @@ Result<PackedFloats> PackedWeights::find_or_pack(const std::filesystem::path& fi
     if (found) return found;
     BCAI_TRY(make_directories(directory_, 0700));
   }
-  return PackedFloats::make(file, floats, pack);
+  Result<PackedFloats> packed = PackedFloats::make(file, floats, pack);
+  if (packed && on_packed_) on_packed_();
+  return packed;
 }
 
 const float* PackedWeights::get(const Operand& weight, int layout, int64_t floats,
                                 const std::function<void(float*)>& pack) {
   const Key key{weight.buffer, weight.offset, layout, floats};
   if (const auto known = packed_.find(key); known != packed_.end()) return known->second.data();
-  Result<PackedFloats> packed = find_or_pack(file_of(weight, layout, floats), floats, pack);
+  Result<PackedFloats> packed = counts_
+                                    ? PackedFloats::make({}, 0, pack)
+                                    : find_or_pack(file_of(weight, layout, floats), floats, pack);
   if (!packed) {
     if (!problem_) problem_ = std::move(packed).error();
     return nullptr;

@@ -40,12 +40,23 @@ class PackedFloats {
 // Not for several threads at once; the packed floats are read-only and may be read by any.
 class PackedWeights {
  public:
+  // Packs nothing, and counts what would be.
+  static PackedWeights counting(const Plan& plan, SimdLevel level) {
+    PackedWeights made(plan, level, {}, {});
+    made.counts_ = true;
+    return made;
+  }
   // `plan` must outlive this. Nothing is kept when `directory` is empty. In it lies a file for each
   // weight and layout, named by a digest of the weight file's digest, the tensor's name, the
   // layout, the SIMD level and the source of the kernels. Who may write there decides what programs
   // compute, so it is made for this user alone.
-  PackedWeights(const Plan& plan, SimdLevel level, std::filesystem::path directory)
-      : plan_(plan), level_(level), directory_(std::move(directory)) {}
+  // `on_packed` is called behind each `pack`.
+  PackedWeights(const Plan& plan, SimdLevel level, std::filesystem::path directory,
+                std::function<void()> on_packed)
+      : plan_(plan),
+        level_(level),
+        directory_(std::move(directory)),
+        on_packed_(std::move(on_packed)) {}
 
   // The floats that `pack` writes for this operand and `layout`, a number that says how; calls it
   // when they are nowhere yet. They live as long as this. Null, and problem(), when there is no
@@ -69,6 +80,8 @@ class PackedWeights {
   const Plan& plan_;
   const SimdLevel level_;
   const std::filesystem::path directory_;
+  const std::function<void()> on_packed_;
+  bool counts_ = false;
   std::map<Key, PackedFloats> packed_;
   int64_t bytes_ = 0;
   int64_t found_bytes_ = 0;

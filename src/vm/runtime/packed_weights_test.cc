@@ -56,11 +56,11 @@ class PackedWeightsTest : public ::testing::Test {
 
 TEST_F(PackedWeightsTest, ALaterExecutableMapsWhatAnEarlierOneWrote) {
   const auto first = *prepared(Sha256::of("a"), 1);
-  EXPECT_GT(first->packed_bytes(), 0);
+  EXPECT_GT(first->footprint().packed, 0);
   EXPECT_EQ(first->packed_found_bytes(), 0);
   // Were the weights packed again, they would be others.
   const auto second = *prepared(Sha256::of("a"), 2);
-  EXPECT_EQ(second->packed_found_bytes(), first->packed_bytes());
+  EXPECT_EQ(second->packed_found_bytes(), first->footprint().packed);
   EXPECT_EQ(answer(*second), answer(*first));
   const auto other = *prepared(Sha256::of("b"), 2);
   EXPECT_EQ(other->packed_found_bytes(), 0);
@@ -74,7 +74,7 @@ TEST_F(PackedWeightsTest, AFileOfAnotherSizeIsWrittenAgain) {
   const auto again = *prepared(Sha256::of("a"), 1);
   EXPECT_EQ(again->packed_found_bytes(), 0);
   EXPECT_EQ(answer(*again), expected);
-  EXPECT_EQ((*prepared(Sha256::of("a"), 1))->packed_found_bytes(), again->packed_bytes());
+  EXPECT_EQ((*prepared(Sha256::of("a"), 1))->packed_found_bytes(), again->footprint().packed);
 }
 
 TEST_F(PackedWeightsTest, ADirectoryThatCannotBeMadeIsNamed) {

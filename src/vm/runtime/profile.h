@@ -20,12 +20,6 @@ class Profile {
   void add(const Launch& launch, int64_t begin, int64_t end);
   void clear() { spans_.clear(); }
 
-  // A line for each kind of launch, the dearest first: time, share, GFLOP/s and GB/s.
-  std::string table() const;
-  // For chrome://tracing and Perfetto.
-  std::string chrome_trace() const;
-
- private:
   struct Span {
     std::string name;
     int64_t step;
@@ -34,6 +28,14 @@ class Profile {
     int64_t begin;
     int64_t end;
   };
+  const std::vector<Span>& spans() const { return spans_; }  // in the order of adding
+
+  // A line for each kind of launch, the dearest first: time, share, GFLOP/s and GB/s.
+  std::string table() const;
+  // For chrome://tracing and Perfetto.
+  std::string chrome_trace() const;
+
+ private:
   std::vector<Span> spans_;
 };
 

@@ -113,8 +113,8 @@ Result<void> measure(int count, char** arguments) {
   std::sort(ms.begin(), ms.end());
   fmt::print("{:.3f} {:.3f} prepare {:.0f} arena {} of {} scratch {} packed {}\n",
              ms[ms.size() / 2], ms[0], static_cast<double>(ready - begin) * 1e-6,
-             executable->arena_bytes(), executable->plan().live_bytes_max,
-             executable->scratch_bytes(), executable->packed_bytes());
+             executable->footprint().arena, executable->plan().live_bytes_max,
+             executable->footprint().scratch, executable->footprint().packed);
   if (extra == "profile") fmt::print("{}", profile.table());
   if (extra == "trace") fmt::print("{}", profile.chrome_trace());
   if (extra == "explain") fmt::print("{}", executable->explain());
