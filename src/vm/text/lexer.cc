@@ -155,8 +155,8 @@ std::string quote(std::string_view text) {
     if (c == '"' || c == '\\') {
       out += '\\';
       out += c;
-    } else if ((c >= 0 && c < ' ') || c == 0x7f) {
-      out += fmt::format("\\x{:02x}", static_cast<uint8_t>(c));
+    } else if (const auto byte = static_cast<uint8_t>(c); byte < ' ' || byte == 0x7f) {
+      out += fmt::format("\\x{:02x}", byte);
     } else {
       out += c;
     }
