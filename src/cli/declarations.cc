@@ -493,14 +493,17 @@ void Declarations::add_vm_planning(CLI::App* vm) {
   CLI::App* quote = add_vm(vm, "quote", "What a run costs, before it runs",
                            "bcai vm quote model.bcvm --symbol B=8", VmOptions::Verb::kQuote);
   add_json(quote, vm_.json);
-  CLI::App* compile = add_vm(vm, "compile", "Shows the plan of a run: launches, buffers, lifetimes",
-                             "bcai vm compile model.bcvm --symbol B=8", VmOptions::Verb::kCompile);
+  CLI::App* compile =
+      add_vm(vm, "compile", "Makes the plan of a run and shows its size; --explain: all",
+             "bcai vm compile model.bcvm --symbol B=8 --explain", VmOptions::Verb::kCompile);
+  compile->add_flag("--explain", vm_.explain,
+                    "Launches, their backends and times, buffers and lifetimes");
   CLI::App* bench = add_vm(vm, "bench", "Runs a program again and again: how long, and where",
                            "bcai vm bench model.bcvm --symbol B=1", VmOptions::Verb::kBench);
   add_json(bench, vm_.json);
   bench->add_option("--runs", vm_.runs, "How often")->type_name("N")->check(CLI::Range(1, 100000));
   add_weights(bench);
-  for (CLI::App* app : {quote, bench}) {
+  for (CLI::App* app : {quote, compile, bench}) {
     add_threads(app);
     app->add_flag("--measure", vm_.measure,
                   "Measures this machine again: what the estimated time is worked out from");

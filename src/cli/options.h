@@ -194,6 +194,7 @@ struct VmOptions {
   int threads = 0;                  // 0 is all cores
   int runs = 20;                    // of bench
   bool measure = false;             // this machine, again
+  bool explain = false;             // of compile
   bool reference = false;
   bool trace = false;
   bool json = false;

@@ -145,8 +145,17 @@ Result<void> vm_compile(const VmOptions& options, const Context& context) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
   BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
-  BCAI_TRY_ASSIGN(const vm::Plan plan, vm::compile(bound));
-  context.screen.write_out(vm::explain(plan));
+  BCAI_TRY_ASSIGN(const vm::MachineProfile machine, machine_profile(options, context));
+  if (options.explain) {
+    BCAI_TRY_ASSIGN(const std::string table, vm::explain(bound, machine));
+    context.screen.write_out(table);
+    return {};
+  }
+  BCAI_TRY_ASSIGN(const vm::Quote quote, vm::quote(bound, machine));
+  context.screen.out("{} launches; arena {}, scratch {}, packed weights {}; {} with {} threads\n",
+                     quote.time.launch_ns.size(), format_bytes(quote.memory.arena),
+                     format_bytes(quote.memory.scratch), format_bytes(quote.memory.packed),
+                     format_ms(quote.time.ns), machine.threads());
   return {};
 }
 

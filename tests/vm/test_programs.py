@@ -172,6 +172,15 @@ def test_a_bench_times_runs() -> None:
     assert "20 runs" in table and "TensorMatMul" in table
 
 
+def test_a_plan_says_what_runs_where_and_how_long() -> None:
+    table = bcai("compile", "-", "--threads", "1", "--explain", stdin=LINEAR).stdout
+    row = next(line for line in table.splitlines() if "TensorMatMul" in line).split()
+    step, flops, _, microseconds, backend = row[:5]
+    assert (step, int(flops), backend) == ("0", 64 * (2 * 16 * 4 + 4), "cpu")
+    assert float(microseconds) > 0
+    assert bcai("compile", "-", "--threads", "1", stdin=LINEAR).stdout.startswith("1 launches")
+
+
 def test_every_finding_has_rule_and_place() -> None:
     wrong = LINEAR.replace("%w: f32[16,4]", "%w: f32[15,4]").replace("relu", "tanh")
     done = bcai("verify", "-", stdin=wrong)

@@ -22,14 +22,20 @@ std::string operands_text(const Plan& plan, const std::vector<Operand>& operands
   return fmt::format("{}", fmt::join(texts, ", "));
 }
 
-void add_sequence(const Plan& plan, const Sequence& sequence, size_t depth, std::string& out) {
+void add_sequence(const Plan& plan, const Sequence& sequence, const std::vector<LaunchNote>& notes,
+                  size_t depth, std::string& out) {
   for (const Launch& launch : sequence) {
     std::string operands = operands_text(plan, launch.operands);
     if (launch.residual.present()) operands += " + " + buffer_text(plan, launch.residual);
-    fmt::format_to(std::back_inserter(out), "{:>5} {:>12} {:>12}  {:>{}}{}: {} <- {}\n",
-                   launch.step, launch.flops, launch.bytes, "", 2 * depth, launch_name(launch),
-                   operands_text(plan, launch.results), operands);
-    for (const Sequence& body : launch.bodies) add_sequence(plan, body, depth + 1, out);
+    fmt::format_to(std::back_inserter(out), "{:>5} {:>12} {:>12}  ", launch.step, launch.flops,
+                   launch.bytes);
+    if (const auto step = static_cast<size_t>(launch.step); step < notes.size()) {
+      fmt::format_to(std::back_inserter(out), "{:>9.1f} {:<9}  ", notes[step].microseconds,
+                     notes[step].backend);
+    }
+    fmt::format_to(std::back_inserter(out), "{:>{}}{}: {} <- {}\n", "", 2 * depth,
+                   launch_name(launch), operands_text(plan, launch.results), operands);
+    for (const Sequence& body : launch.bodies) add_sequence(plan, body, notes, depth + 1, out);
   }
 }
 
@@ -89,10 +95,11 @@ std::string launch_name(const Launch& launch) {
   return "";
 }
 
-std::string explain(const Plan& plan) {
-  std::string out =
-      fmt::format("{:>5} {:>12} {:>12}  launch: results <- operands\n", "step", "flops", "bytes");
-  add_sequence(plan, plan.main, 0, out);
+std::string explain(const Plan& plan, const std::vector<LaunchNote>& notes) {
+  std::string out = fmt::format("{:>5} {:>12} {:>12}  ", "step", "flops", "bytes");
+  if (!notes.empty()) out += fmt::format("{:>9} {:<9}  ", "us", "backend");
+  out += "launch: results <- operands\n";
+  add_sequence(plan, plan.main, notes, 0, out);
   int64_t weights = 0;
   for (const Buffer& buffer : plan.buffers) {
     if (buffer.storage == Storage::kWeight) weights += buffer.bytes;

@@ -117,7 +117,14 @@ std::optional<Broadcasting> broadcasting_of(const Shape& operand, const Shape& r
 // "TensorMatMul + residual", "map of 3: Mul, Add, Tanh".
 std::string launch_name(const Launch& launch);
 
-// A table of launches with buffers, work and lifetimes, for people.
-std::string explain(const Plan& plan);
+// What a runtime knows of a launch besides.
+struct LaunchNote {
+  std::string_view backend;
+  double microseconds = 0;  // as estimated
+};
+
+// A table of launches with buffers, work and lifetimes, for people; with `notes`, by step, where
+// each launch runs and how long it should take.
+std::string explain(const Plan& plan, const std::vector<LaunchNote>& notes = {});
 
 }  // namespace bcai::vm

@@ -59,12 +59,6 @@ void each_launch(const Sequence& sequence, const Body& body) {
   }
 }
 
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
 // Small, so that nothing overflows, and never zero or denormal.
 Tensor filled(const Type& type) {
   Tensor tensor = Tensor::of_type(type);
@@ -74,7 +68,8 @@ Tensor filled(const Type& type) {
   return tensor;
 }
 
-// The median nanoseconds of each launch of main, by step.
+// The least nanoseconds of each launch of main, by step: what other programs on the machine take
+// away is not the launch's.
 struct Timed {
   std::shared_ptr<const Executable> executable;
   std::map<int64_t, double> ns;
@@ -97,18 +92,18 @@ Result<Timed> time_sample(const MachineSample& sample, SimdLevel level, int thre
   const Function& main = bound->program().functions[0];
   std::vector<Tensor> inputs;
   for (const ValueId id : main.body.arguments) inputs.push_back(filled(main.values[id]));
-  std::map<int64_t, std::vector<double>> times;
   int64_t spent = 0;
   for (int run = 0; run < kRunsMost && (run < kRunsLeast || spent < kSampleNs); ++run) {
     Profile profile;
     BCAI_TRY(timed.executable->run(inputs, {.profile = &profile}));
     if (run < kWarmUps) continue;
     for (const Profile::Span& span : profile.spans()) {
-      times[span.step].push_back(static_cast<double>(span.end - span.begin));
+      const auto ns = static_cast<double>(span.end - span.begin);
+      const auto [least, is_first] = timed.ns.try_emplace(span.step, ns);
+      least->second = std::min(least->second, ns);
       spent += span.end - span.begin;
     }
   }
-  for (auto& [step, values] : times) timed.ns[step] = median(std::move(values));
   return timed;
 }
 

@@ -17,4 +17,7 @@ struct Quote {
 // Of a run on this machine with `machine`'s SIMD level and threads.
 Result<Quote> quote(const BoundProgram& program, const MachineProfile& machine);
 
+// The plan of such a run: launches with their backends and estimated times, buffers, lifetimes.
+Result<std::string> explain(const BoundProgram& program, const MachineProfile& machine);
+
 }  // namespace bcai::vm
