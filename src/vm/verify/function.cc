@@ -111,9 +111,11 @@ class FunctionVerifier {
   }
 
   void verify_instruction(const Instruction& instruction, bool last, size_t depth) {
-    if (instruction.operands.size() > kOperandsMax || instruction.results.size() > kResultsMax) {
-      refuse("V5", "{} operands and {} results, at most {} each", instruction.operands.size(),
-             instruction.results.size(), kOperandsMax);
+    const size_t operands_max =
+        instruction.opcode == Opcode::kReturn ? kProgramEntriesMax : kOperandsMax;
+    if (instruction.operands.size() > operands_max || instruction.results.size() > kResultsMax) {
+      refuse("V5", "{} operands and {} results, at most {} and {}", instruction.operands.size(),
+             instruction.results.size(), operands_max, kResultsMax);
       numbering_broken_ = true;
       return;
     }

@@ -68,6 +68,16 @@ TEST(VerifyTest, ShapesGiveTheBinding) {
   EXPECT_EQ(findings_text(findings), "V20: input x: [3,7,65], expected [B,S,64]");
 }
 
+TEST(VerifyTest, MainReturnsAsManyResultsAsItHas) {
+  Builder builder;
+  std::vector<std::pair<std::string, ValueId>> results;
+  for (int i = 0; i < 100; ++i) {
+    const std::string name = fmt::format("x{}", i);
+    results.emplace_back(name, builder.argument(name, {DType::kF32, {4}, true}));
+  }
+  EXPECT_EQ(refusals(*builder.finish(results)), "");
+}
+
 TEST(VerifyTest, AMultipleOfASymbolGivesItsBinding) {
   Builder builder;
   const Dim h = builder.symbol({"H", 1, 30, 1});
