@@ -11,6 +11,7 @@
 #include "base/decode.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/path.h"
 #include "base/units.h"
 
 namespace bcai {
@@ -114,6 +115,29 @@ TEST(File, ReplacesInOneStep) {
   std::filesystem::remove(path);
   EXPECT_EQ(read_file(path).error().code, ErrorCode::kNotFound);
   EXPECT_FALSE(write_file("/nonexistent/file", "x"));
+}
+
+TEST(Path, StaysInsideTheDirectory) {
+  namespace fs = std::filesystem;
+  const fs::path base = fs::path(testing::TempDir()) / "path_inside";
+  fs::remove_all(base);
+  fs::create_directories(base / "in" / "deep");
+  ASSERT_TRUE(write_file(base / "out", "x"));
+  ASSERT_TRUE(write_file(base / "in" / "deep" / "file", "x"));
+  fs::create_symlink("deep/file", base / "in" / "link");
+  fs::create_symlink("../out", base / "in" / "leak");
+  const fs::path in = base / "in";
+  EXPECT_EQ(*path_inside(in, "deep/file"), fs::canonical(in / "deep" / "file"));
+  EXPECT_EQ(*path_inside(in, "link"), fs::canonical(in / "deep" / "file"));
+  const std::string absolute = (in / "link").string();
+  for (const std::string_view name :
+       {std::string_view(), std::string_view("../out"), std::string_view("deep/../link"),
+        std::string_view("leak"), std::string_view("link\0", 5), std::string_view(absolute)}) {
+    const auto found = path_inside(in, name);
+    ASSERT_FALSE(found) << name;
+    EXPECT_EQ(found.error().code, ErrorCode::kPermissionDenied) << name;
+  }
+  EXPECT_EQ(path_inside(in, "absent").error().code, ErrorCode::kNotFound);
 }
 
 TEST(Json, RefusesWhatReadersDisagreeAbout) {

@@ -15,18 +15,10 @@
 #include <vector>
 
 #include "base/result.h"
-#include "vm/program/program.h"
+#include "vm/program/builder.h"
 #include "vm/tensor/tensor.h"
 
 namespace bcai::vm::onnx {
-
-// Of a dimension that the model only names. With a step, the symbol counts steps: a dimension of
-// {32, 960, 32} is 32 times a symbol of 1 to 30, so that what divides by 32 is known to divide.
-struct SymbolRange {
-  int64_t min = 1;
-  int64_t max = 1;
-  int64_t step = 1;
-};
 
 inline constexpr SymbolRange kBatchRange = {1, 64};     // the first axis of an input
 inline constexpr SymbolRange kExtentRange = {1, 2048};  // any other

@@ -236,22 +236,20 @@ TEST(ImportTest, ExternalDataStaysInTheDirectory) {
   };
   EXPECT_EQ(with(external_tensor("w.bin")), "imported");
   EXPECT_EQ(with(external_tensor("../secret.bin")),
-            "initializer 'w': external data: '../secret.bin' is not a name inside the model's "
-            "directory");
+            "initializer 'w': external data: '../secret.bin' is not a name inside the directory");
   EXPECT_EQ(with(external_tensor((home / "secret.bin").string())),
-            fmt::format("initializer 'w': external data: '{}' is not a name inside the model's "
-                        "directory",
+            fmt::format("initializer 'w': external data: '{}' is not a name inside the directory",
                         (home / "secret.bin").string()));
   EXPECT_EQ(with(external_tensor("link.bin")),
-            "initializer 'w': external data: 'link.bin' leads out of the model's directory");
+            "initializer 'w': external data: 'link.bin' leads out of the directory");
   EXPECT_EQ(with(external_tensor("up/secret.bin")),
-            "initializer 'w': external data: 'up/secret.bin' leads out of the model's directory");
+            "initializer 'w': external data: 'up/secret.bin' leads out of the directory");
   EXPECT_EQ(with(external_tensor("w.bin", "4")),
             "initializer 'w': external data: 16 bytes at 4 of 'w.bin', which has 16; the "
             "dimensions say 16");
   EXPECT_EQ(with(external_tensor("w.bin", "-4")), "initializer 'w': external data: offset is '-4'");
   EXPECT_EQ(with(external_tensor("up")),
-            "initializer 'w': external data: 'up' leads out of the model's directory");
+            "initializer 'w': external data: 'up' leads out of the directory");
   std::filesystem::remove_all(home);
 }
 

@@ -16,17 +16,6 @@ constexpr int64_t kInlineFloatsMax = 16;
 constexpr int64_t kInlineBytesMax = 4096;
 constexpr size_t kKnownInAllMax = size_t{1} << 20;
 
-// A symbol's name as program text spells it.
-std::string identifier(std::string_view name) {
-  std::string text;
-  for (const char c : name) {
-    const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    text += fits ? c : '_';
-  }
-  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) text.insert(0, "_");
-  return text.substr(0, kNameBytesMax);
-}
-
 // Constants of a program have one NaN.
 std::string constant_bytes(const Tensor& tensor) {
   std::string bytes(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
@@ -103,28 +92,12 @@ Dim Importer::named_extent(const std::string& name, bool batch) {
   const auto found = extents_.find(name);
   if (found != extents_.end()) return found->second;
   const auto given = options_.ranges.find(name);
-  SymbolRange range = given != options_.ranges.end() ? given->second
-                      : batch                        ? kBatchRange
-                                                     : kExtentRange;
-  Dim dim = Dim::invalid();
-  if (range.step < 1 || range.min < 0 || range.max < range.min || range.max > kDimMax ||
-      range.min % range.step != 0) {
-    add_finding(fmt::format("dimension '{}': {} to {} in steps of {} is not a range", name,
-                            range.min, range.max, range.step));
-  } else if (range.min == range.max) {
-    dim = Dim(range.min);
-  } else if (builder_.program().symbols.size() == kSymbolsMax) {
-    add_finding(fmt::format("dimension '{}': more than {} dimensions are open; fix some", name,
-                            kSymbolsMax));
-  } else {
-    std::string symbol = identifier(name);
-    if (range.step > 1) symbol += fmt::format("_by_{}", range.step);
-    const auto taken = [&](const Symbol& other) { return other.name == symbol; };
-    const std::vector<Symbol>& symbols = builder_.program().symbols;
-    while (std::any_of(symbols.begin(), symbols.end(), taken)) symbol += "_";
-    dim = builder_.symbol({symbol, range.min / range.step, range.max / range.step, 1}) *
-          Dim(range.step);
-  }
+  const SymbolRange range = given != options_.ranges.end() ? given->second
+                            : batch                        ? kBatchRange
+                                                           : kExtentRange;
+  const Result<Dim> open = builder_.dimension(name, range);
+  if (!open) add_finding(open.error().message);
+  const Dim dim = open ? *open : Dim::invalid();
   extents_.emplace(name, dim);
   return dim;
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/file.h"
+#include "base/path.h"
 #include "vm/onnx/model.h"
 
 namespace bcai::vm::onnx {
@@ -30,30 +31,6 @@ Result<int64_t> number_of(const TensorMessage& tensor, const std::string& key, i
     return error(ErrorCode::kInvalidArgument, "external data: {} is '{}'", key, text);
   }
   return number;
-}
-
-// The file, inside the directory once every link is followed.
-Result<std::filesystem::path> confined(const std::filesystem::path& directory,
-                                       const std::string& location) {
-  const std::filesystem::path relative(location);
-  const bool climbs = std::any_of(relative.begin(), relative.end(),
-                                  [](const std::filesystem::path& part) { return part == ".."; });
-  if (location.empty() || location.find('\0') != std::string::npos || relative.is_absolute() ||
-      climbs) {
-    return error(ErrorCode::kPermissionDenied,
-                 "external data: '{}' is not a name inside the model's directory", location);
-  }
-  std::error_code problem;
-  const std::filesystem::path base = std::filesystem::canonical(directory, problem);
-  if (problem) return errno_error(problem.value(), "open " + directory.string());
-  const std::filesystem::path file = std::filesystem::canonical(base / relative, problem);
-  if (problem) return errno_error(problem.value(), "open external data '" + location + "'");
-  const auto inside = std::mismatch(base.begin(), base.end(), file.begin(), file.end());
-  if (inside.first != base.end()) {
-    return error(ErrorCode::kPermissionDenied,
-                 "external data: '{}' leads out of the model's directory", location);
-  }
-  return file;
 }
 
 Result<void> read_at(const std::filesystem::path& file, int64_t offset,
@@ -128,7 +105,9 @@ Result<ExternalData::Place> ExternalData::find(const TensorMessage& tensor, int6
   if (location == tensor.external_data.end()) {
     return error(ErrorCode::kInvalidArgument, "external data: it has no location");
   }
-  BCAI_TRY_ASSIGN(const std::filesystem::path file, confined(directory_, location->second));
+  Result<std::filesystem::path> inside = path_inside(directory_, location->second);
+  if (!inside) return error(inside.error().code, "external data: {}", inside.error().message);
+  const std::filesystem::path file = *std::move(inside);
   std::error_code problem;
   const bool regular = std::filesystem::is_regular_file(file, problem);
   const auto size = static_cast<int64_t>(regular ? std::filesystem::file_size(file, problem) : 0);

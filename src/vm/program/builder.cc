@@ -25,6 +25,17 @@ void drop_defaults(Opcode opcode, Attributes& attributes) {
   }
 }
 
+// A symbol's name as program text spells it.
+std::string identifier(std::string_view name) {
+  std::string text;
+  for (const char c : name) {
+    const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    text += fits ? c : '_';
+  }
+  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) text.insert(0, "_");
+  return text.substr(0, kNameBytesMax);
+}
+
 }  // namespace
 
 Builder::Builder() {
@@ -35,6 +46,25 @@ Builder::Builder() {
 Dim Builder::symbol(Symbol symbol) {
   program_.symbols.push_back(std::move(symbol));
   return Dim::symbol(static_cast<uint32_t>(program_.symbols.size() - 1));
+}
+
+Result<Dim> Builder::dimension(std::string_view name, const SymbolRange& range) {
+  if (range.step < 1 || range.min < 0 || range.max < range.min || range.max > kDimMax ||
+      range.min % range.step != 0) {
+    return error(ErrorCode::kInvalidArgument,
+                 "dimension '{}': {} to {} in steps of {} is not a range", name, range.min,
+                 range.max, range.step);
+  }
+  if (range.min == range.max) return Dim(range.min);
+  if (program_.symbols.size() == kSymbolsMax) {
+    return error(ErrorCode::kInvalidArgument,
+                 "dimension '{}': more than {} dimensions are open; fix some", name, kSymbolsMax);
+  }
+  std::string text = identifier(name);
+  if (range.step > 1) text += fmt::format("_by_{}", range.step);
+  const auto taken = [&](const Symbol& other) { return other.name == text; };
+  while (std::any_of(program_.symbols.begin(), program_.symbols.end(), taken)) text += "_";
+  return symbol({text, range.min / range.step, range.max / range.step, 1}) * Dim(range.step);
 }
 
 uint32_t Builder::file(WeightFile file) {

@@ -23,11 +23,22 @@
 
 namespace bcai::vm {
 
+// Of a dimension that is open. With a step, the symbol counts steps: a dimension of {32, 960, 32}
+// is 32 times a symbol of 1 to 30, so that what divides by 32 is known to divide.
+struct SymbolRange {
+  int64_t min = 1;
+  int64_t max = 1;
+  int64_t step = 1;
+};
+
 class Builder {
  public:
   Builder();
 
   Dim symbol(Symbol symbol);
+  // A number if the range has one alone, else a symbol, whose name `name` becomes.
+  // kInvalidArgument when the range is none or there are kSymbolsMax symbols.
+  Result<Dim> dimension(std::string_view name, const SymbolRange& range);
   uint32_t file(WeightFile file);
 
   // Before the first instruction.
