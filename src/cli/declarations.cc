@@ -459,13 +459,8 @@ void Declarations::add_vm_commands() {
   add_output(add_vm(vm, "dis", "Prints a program's canonical text", "bcai vm dis model.bcvm",
                     VmOptions::Verb::kDisassemble),
              "A file instead of standard output");
-  CLI::App* import = add_vm(vm, "import", "Turns an ONNX model into a program and its weights",
-                            "bcai vm import model.onnx -o model.bcvm", VmOptions::Verb::kImport);
-  import->add_option("MODEL", vm_.program, "The .onnx file")->required();
-  add_output(import, "The program; its weights go beside it as .safetensors");
-  import->add_option("--shape", vm_.shapes, "An input's whole shape (repeatable)")
-      ->type_name("NAME=N,N,…")
-      ->allow_extra_args(false);
+  add_output(add_vm_import(vm),
+             "The program; an ONNX model's weights go beside it as .safetensors");
   CLI::App* verify = add_vm(vm, "verify", "Checks every rule and prints every finding",
                             "bcai vm verify model.bcvm", VmOptions::Verb::kVerify);
   add_json(verify, vm_.json);
@@ -487,6 +482,24 @@ void Declarations::add_threads(CLI::App* app) {
   app->add_option("--threads", vm_.threads, "All cores otherwise; changes no bit")
       ->type_name("N")
       ->check(CLI::Range(1, 256));
+}
+
+CLI::App* Declarations::add_vm_import(CLI::App* vm) {
+  CLI::App* import =
+      add_vm(vm, "import", "Turns an ONNX model or a Hugging Face directory into a program",
+             "bcai vm import model.onnx -o model.bcvm", VmOptions::Verb::kImport);
+  import->add_option("MODEL", vm_.program, "An .onnx file, or a directory with config.json")
+      ->required();
+  import->add_option("--shape", vm_.shapes, "Of ONNX: an input's whole shape (repeatable)")
+      ->type_name("NAME=N,N,…")
+      ->allow_extra_args(false);
+  const auto add_count = [import](const char* name, int64_t& count, const char* meaning) {
+    import->add_option(name, count, meaning)->type_name("N")->check(CLI::Range(1, 1 << 30));
+  };
+  add_count("--batch", vm_.batch, "Of a directory: the largest batch, 64 otherwise");
+  add_count("--sequence", vm_.sequence, "Of a directory: the most tokens of one run");
+  add_count("--cache", vm_.cache, "Of a decoder: the most tokens it remembers, 2048 otherwise");
+  return import;
 }
 
 void Declarations::add_vm_planning(CLI::App* vm) {

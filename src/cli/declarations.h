@@ -43,6 +43,7 @@ class Declarations {
   void add_machine_commands();
   void add_config_commands();
   void add_vm_commands();
+  CLI::App* add_vm_import(CLI::App* vm);
   void add_vm_planning(CLI::App* vm);
   void add_weights(CLI::App* app);
   void add_threads(CLI::App* app);

@@ -191,6 +191,9 @@ struct VmOptions {
   std::string receipt;
   std::string profile;              // where the Chrome trace goes
   std::vector<std::string> shapes;  // NAME=1,3,224,224
+  int64_t batch = 0;                // the largest; 0 is the importer's own
+  int64_t sequence = 0;             // the longest
+  int64_t cache = 0;                // rows of a decoder's states
   int threads = 0;                  // 0 is all cores
   int runs = 20;                    // of bench
   bool measure = false;             // this machine, again

@@ -11,6 +11,7 @@
 #include "cli/vm_program.h"
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
+#include "vm/huggingface/import.h"
 #include "vm/isa/reference.h"
 #include "vm/onnx/import.h"
 #include "vm/receipt/receipt.h"
@@ -245,34 +246,70 @@ Result<std::map<std::string, std::vector<int64_t>, std::less<>>> parse_shapes(
   return shapes;
 }
 
-Result<void> import(const VmOptions& options, const Screen& screen) {
+// The weights go into a file beside the program.
+Result<vm::Program> import_onnx(const VmOptions& options, const std::filesystem::path& weights) {
   vm::onnx::ImportOptions wanted;
   BCAI_TRY_ASSIGN(wanted.shapes, parse_shapes(options.shapes));
   BCAI_TRY_ASSIGN(vm::onnx::Imported imported, vm::onnx::import_onnx(options.program, wanted));
+  if (imported.program.files.empty()) return std::move(imported.program);
+  vm::Safetensors file;
+  for (const auto& [name, tensor] : imported.weights) {
+    const auto bytes = tensor.bytes();
+    file.tensors.push_back(
+        {name, tensor.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+  }
+  BCAI_TRY_ASSIGN(const std::string encoded, vm::encode_safetensors(file));
+  imported.program.files[0].sha256 = Sha256::of(encoded);
+  imported.program.files[0].bytes = encoded.size();
+  BCAI_TRY(write_file(weights, encoded));
+  return std::move(imported.program);
+}
+
+// The weights go into the store.
+Result<vm::Program> import_directory(const VmOptions& options, const Context& context) {
+  const std::filesystem::path data = context.settings.value(SettingKey::kDataDirectory);
+  BCAI_TRY_ASSIGN(const std::unique_ptr<vm::WeightStore> store,
+                  vm::WeightStore::open(data / "weights"));
+  vm::huggingface::ImportOptions wanted;
+  if (options.batch > 0) wanted.batch.max = options.batch;
+  wanted.sequence.max = options.sequence;
+  wanted.cache = options.cache;
+  return vm::huggingface::import_huggingface(options.program, *store, wanted);
+}
+
+Result<void> import(const VmOptions& options, const Context& context) {
+  std::error_code ignored;
+  const bool is_directory = std::filesystem::is_directory(options.program, ignored);
+  if (is_directory && !options.shapes.empty()) {
+    return error(ErrorCode::kInvalidArgument, "--shape is for ONNX models; {} is a directory",
+                 options.program);
+  }
+  if (!is_directory && (options.batch > 0 || options.sequence > 0 || options.cache > 0)) {
+    return error(ErrorCode::kInvalidArgument,
+                 "--batch, --sequence and --cache are for directories; {} is none",
+                 options.program);
+  }
   std::filesystem::path path = options.output;
-  if (path.empty()) path = std::filesystem::path(options.program).replace_extension(".bcvm");
+  if (path.empty() && is_directory) {
+    path = std::filesystem::canonical(options.program, ignored);
+    path += ".bcvm";
+  } else if (path.empty()) {
+    path = std::filesystem::path(options.program).replace_extension(".bcvm");
+  }
   const std::filesystem::path weights =
       std::filesystem::path(path).replace_extension(".safetensors");
-  if (!imported.program.files.empty()) {
-    vm::Safetensors file;
-    for (const auto& [name, tensor] : imported.weights) {
-      const auto bytes = tensor.bytes();
-      file.tensors.push_back(
-          {name, tensor.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
-    }
-    BCAI_TRY_ASSIGN(const std::string encoded, vm::encode_safetensors(file));
-    imported.program.files[0].sha256 = Sha256::of(encoded);
-    imported.program.files[0].bytes = encoded.size();
-    BCAI_TRY(write_file(weights, encoded));
-  }
+  BCAI_TRY_ASSIGN(vm::Program program, is_directory ? import_directory(options, context)
+                                                    : import_onnx(options, weights));
   std::vector<vm::ProgramFinding> findings;
-  const std::optional<vm::VerifiedProgram> verified =
-      vm::verify(std::move(imported.program), &findings);
+  const std::optional<vm::VerifiedProgram> verified = vm::verify(std::move(program), &findings);
   if (!verified) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
   BCAI_TRY(write_file(path, vm::encode(verified->program())));
-  screen.note(fmt::format(
-      "{}: program {}{}", path.string(), vm::program_identity(verified->program()).text(),
-      verified->program().files.empty() ? "" : fmt::format("; weights in {}", weights.string())));
+  std::string where;
+  if (!verified->program().files.empty()) {
+    where = is_directory ? "; weights in the store" : "; weights in " + weights.string();
+  }
+  context.screen.note(fmt::format("{}: program {}{}", path.string(),
+                                  vm::program_identity(verified->program()).text(), where));
   return {};
 }
 
@@ -306,7 +343,7 @@ Result<int> dispatch(const VmOptions& options, const Context& context) {
   switch (options.verb) {
     case VmOptions::Verb::kAssemble: return zero(assemble(options, screen));
     case VmOptions::Verb::kDisassemble: return zero(disassemble(options, screen));
-    case VmOptions::Verb::kImport: return zero(import(options, screen));
+    case VmOptions::Verb::kImport: return zero(import(options, context));
     case VmOptions::Verb::kVerify: return zero(verify(options, screen));
     case VmOptions::Verb::kQuote: return zero(vm_quote(options, context));
     case VmOptions::Verb::kCompile: return zero(vm_compile(options, context));
