@@ -6,6 +6,7 @@ The oracle runs the same weights in float64 and in f32. What the import refuses 
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -204,15 +205,12 @@ GPT2_ALONE = "gpt2_alone"
 def states(home: Home, batch: int) -> dict[str, np.ndarray]:
     """Zeros for each state that the program takes."""
     text = home.bcai("dis", "model.bcvm")
-    header = next(line for line in text.splitlines() if line.startswith("func @main"))
-    found = {}
-    for part in header.split("%")[1:]:
-        name, _, kind = part.partition(": ")
-        if kind.startswith("state<f32[B,"):
-            dims = kind.removeprefix("state<f32[B,").split("]")[0].split(",")
-            found[name] = np.zeros((batch, *map(int, dims)), np.float32)
+    header = re.search(r"^func @main\((.*)\) ->", text, re.MULTILINE)
+    assert header
+    found = re.findall(r"%(\w+): state<f32\[\w+,(\d+),(\d+)\]>", header[1])
     assert found
-    return found
+    return {name: np.zeros((batch, int(rows), int(width)), np.float32)
+            for name, rows, width in found}
 
 
 def decode(home: Home, tokens: np.ndarray, pieces: list[int], *options: str) -> np.ndarray:
@@ -261,6 +259,17 @@ def test_the_cache_has_an_end(home):
             home.run({"input_ids": tokens, "position": np.array(position, np.int32), **held})
     with pytest.raises(Refused, match="S: is 5, expected 1 to 4"):
         home.run({"input_ids": ids(1, 5), "position": np.array(0, np.int32), **held})
+
+
+def test_numbers_instead_of_symbols(home):
+    """A program for one token at a time alone, without a symbol: the same bits."""
+    home.save(spread(llama()))
+    home.load()
+    tokens = ids(1, 4)
+    wanted = decode(home, tokens, [4])
+    home.load("--batch", "1", "--sequence", "1", "--cache", "4")
+    assert "sym " not in home.bcai("dis", "model.bcvm")
+    assert np.array_equal(decode(home, tokens, [1, 1, 1, 1]), wanted)
 
 
 def test_more_layers_than_an_instruction_has_operands(home):
