@@ -135,9 +135,12 @@ class Operation {
 
   bool write_gather() {
     const bool embedding = kind_ == "Embedding";
-    const ValueId x = embedding
-                          ? w_.make(type_of_dims(w_.random_type(kAny).dtype, w_.random_dims(2, 2)))
-                          : w_.any(kAny, 1);
+    // One draw after another: compilers differ in which argument of a call they take first.
+    const auto table = [&] {
+      const DType dtype = w_.random_type(kAny).dtype;
+      return w_.make(type_of_dims(dtype, w_.random_dims(2, 2)));
+    };
+    const ValueId x = embedding ? table() : w_.any(kAny, 1);
     const Dims dims = dims_of_value(x);
     const auto axis = embedding ? 0 : axis_of(dims);
     if (!embedding) set(Attr::kAxis, axis);
