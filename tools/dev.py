@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import aarch64
 import checks
 import setup
 
@@ -85,6 +86,11 @@ def command_bench(options: argparse.Namespace, rest: list[str]) -> int:
     return run_python([f"bench/{options.name}.py", *rest])
 
 
+def command_aarch64(_: argparse.Namespace) -> int:
+    aarch64.build()
+    return run_python(["-m", "pytest", "-v", "tests/vm/test_bits.py", "-k", "aarch64"])
+
+
 def command_quickstart(_: argparse.Namespace) -> int:
     setup.ensure()
     print("quickstart: building bcai (some minutes the first time)", file=sys.stderr)
@@ -109,6 +115,7 @@ def main() -> int:
     one.add_argument("--seconds", type=int, default=30, help="for each target")
     one = commands.add_parser("bench", help="run bench/NAME.py on a release build")
     one.add_argument("name", nargs="?", default="")
+    commands.add_parser("aarch64", help="the virtual machine for aarch64, its bits under qemu")
     commands.add_parser("quickstart", help="a one-machine network trains a model and shows it")
 
     options, rest = parser.parse_known_args()
