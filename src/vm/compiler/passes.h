@@ -17,6 +17,10 @@ Result<Program> inline_calls(const Program& program);
 // Slice of the whole. A Reshape of a Reshape becomes one.
 Program remove_identities(const Program& program);
 
+// A parameter of f16 or bf16 that is cast to f32 becomes a parameter of f32, whose values are
+// widened once, when it is loaded: widening is exact.
+Program widen_params(const Program& program);
+
 // One of equal instructions that have equal operands.
 Program remove_duplicates(const Program& program);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/runtime/executable.h"
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 
+#include "vm/backend/reference/convert.h"
 #include "vm/runtime/instance.h"
 #include "vm/runtime/packed_weights.h"
 
@@ -35,13 +37,23 @@ struct Executable::Parts {
 
 namespace {
 
+// As the program that was bound lists the parameter.
+const Param& listed(const Program& program, const Param& param) {
+  return *std::find_if(program.params.begin(), program.params.end(), [&](const Param& other) {
+    return other.file == param.file && other.name == param.name;
+  });
+}
+
+// `param` as the plan has it: perhaps wider than `program` lists it (widen_params).
 Result<Tensor> load(const Program& program, const Param& param, const ParamSource& weights) {
-  BCAI_TRY_ASSIGN(Tensor tensor, weights(program.files[param.file], param));
-  if (!(tensor.type() == param.type)) {
+  const Param& stored = listed(program, param);
+  BCAI_TRY_ASSIGN(Tensor tensor, weights(program.files[param.file], stored));
+  if (!(tensor.type() == stored.type)) {
     return error(ErrorCode::kInvalidArgument, "weight '{}' is {}, expected {}", param.name,
-                 to_text(tensor.type(), {}), to_text(param.type, {}));
+                 to_text(tensor.type(), {}), to_text(stored.type, {}));
   }
-  return tensor;
+  if (param.type == stored.type) return tensor;
+  return reference::widened(tensor);
 }
 
 // Brings a weight that runs read as it is into memory, so that no run waits for it.
@@ -67,7 +79,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
     const Buffer& buffer = parts->plan.buffers[i];
     Tensor tensor;
     if (buffer.storage == Storage::kWeight) {
-      BCAI_TRY_ASSIGN(tensor, load(compiled, compiled.params[buffer.index], weights));
+      BCAI_TRY_ASSIGN(tensor, load(program.program(), compiled.params[buffer.index], weights));
     } else if (buffer.storage == Storage::kConstant) {
       const Constant& constant = compiled.constants[buffer.index];
       tensor = Tensor::copy_of(constant.type, constant.bytes);
@@ -84,7 +96,11 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
   parts->footprint = instance->footprint();
   parts->footprint.packed = parts->packed.bytes();
   for (const auto& [buffer, weight] : weight_of) {
-    if (instance->reads(buffer)) touch(parts->weights[weight]);
+    if (instance->reads(buffer)) {
+      touch(parts->weights[weight]);
+    } else {
+      parts->weights[weight] = Tensor();  // packed; what was widened for it goes
+    }
   }
   parts->idle.push_back(std::move(instance));
   return std::shared_ptr<const Executable>(new Executable(std::move(parts)));

@@ -45,6 +45,44 @@ Program append_program() {
   return *b.finish({{"sum", sum}, {"state", read[1]}, {"sixth", sixth}});
 }
 
+// A weight stored in 16 bits is widened once, for a matmul, which packs it, and for an Add.
+TEST(ExecutableTest, StoredWeightsAreWidenedWhenTheyAreLoaded) {
+  for (const DType dtype : {DType::kF16, DType::kBF16}) {
+    Builder b;
+    const ValueId x = b.argument("x", {DType::kF32, {3, 8}});
+    const uint32_t file = b.file({"weights", {}, 0});
+    const Type wide{DType::kF32, {8, 8}};
+    const ValueId stored = b.param(file, "w", {dtype, {8, 8}});
+    const ValueId w = b.add_stated(Opcode::kCast, {stored}, wide);
+    const ValueId product = b.add(Opcode::kTensorMatMul, {x, w});
+    const ValueId plain = b.param(file, "v", {dtype, {8}});
+    const ValueId bias = b.add_stated(Opcode::kCast, {plain}, {DType::kF32, {8}});
+    const BoundProgram program =
+        bound(b.finish({{"y", b.add(Opcode::kMul, {product, bias})}, {"stored", stored}}));
+    int loads = 0;
+    const auto weight = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
+      ++loads;
+      EXPECT_EQ(param.type.dtype, dtype);
+      return random_tensor(param.type, param.name[0]);
+    };
+    const auto executable = prepare(program, weight);
+    ASSERT_TRUE(executable) << executable.error().message;
+    for (const Launch& launch : (*executable)->plan().main) {
+      EXPECT_NE(launch.opcode, Opcode::kCast) << (*executable)->explain();
+    }
+    const std::vector<Tensor> inputs = random_inputs(program.program(), 4);
+    loads = 0;
+    const auto found = (*executable)->run(inputs);
+    EXPECT_EQ(loads, 0);
+    const auto expected = reference::run(program, inputs, weight);
+    for (size_t i = 0; i < 2; ++i) {
+      const auto a = (*expected)[i].bytes();
+      const auto z = (*found)[i].bytes();
+      EXPECT_TRUE(std::equal(a.begin(), a.end(), z.begin(), z.end())) << i;
+    }
+  }
+}
+
 TEST(ExecutableTest, AStateIsRewrittenWhereItLiesOnlyIfAsked) {
   const auto executable = *prepare(bound(append_program()), no_weights);
   Tensor state(DType::kF32, {1, 8, 4});

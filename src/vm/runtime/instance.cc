@@ -104,8 +104,11 @@ Result<void> Instance::allocate() {
   const auto visit = [&](const auto& self, const std::vector<Node>& nodes) -> void {
     for (const Node& node : nodes) {
       for (const std::vector<Node>& body : node.bodies) self(self, body);
-      if (node.kernel == nullptr) continue;
       const Launch& launch = *node.launch;
+      if (node.kernel == nullptr) {
+        for (const Operand& predicate : launch.operands) addresses_.of(predicate);
+        continue;
+      }
       const bool outside = std::any_of(launch.operands.begin(), launch.operands.end(), moves) ||
                            std::any_of(launch.results.begin(), launch.results.end(), moves) ||
                            moves(launch.residual);

@@ -50,6 +50,15 @@ float widen_f16(uint16_t bits) {
   return std::bit_cast<float>(sign | (exponent + 112) << 23U | fraction << 13U);
 }
 
+Tensor widened(const Tensor& stored) {
+  Tensor wide(DType::kF32, stored.dims());
+  const auto* const from = stored.data<uint16_t>();
+  float* const to = wide.data<float>();
+  const auto widen = stored.dtype() == DType::kF16 ? widen_f16 : widen_bf16;
+  for (int64_t i = 0; i < stored.elements(); ++i) to[i] = widen(from[i]);
+  return wide;
+}
+
 uint16_t narrow_bf16(float value) {
   if (std::isnan(value)) return 0x7fc0;
   const auto bits = std::bit_cast<uint32_t>(value);

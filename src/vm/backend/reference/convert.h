@@ -15,6 +15,9 @@ float widen_bf16(uint16_t bits);
 uint16_t narrow_f16(float value);
 uint16_t narrow_bf16(float value);
 
+// f32 of an f16 or bf16 tensor.
+Tensor widened(const Tensor& stored);
+
 // to[at_to] = Cast(from[at_from]).
 void convert_element(const Tensor& from, int64_t at_from, Tensor& to, int64_t at_to);
 
