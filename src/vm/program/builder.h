@@ -66,6 +66,8 @@ class Builder {
 
   // The refusals so far, each with its origin.
   const std::vector<std::string>& problems() const { return problems_; }
+  // The same, and forgets them: what was refused is not there, the rest goes on.
+  std::vector<std::string> take_problems() { return std::exchange(problems_, {}); }
   Result<Program> finish(const std::vector<std::pair<std::string, ValueId>>& results);
 
  private:

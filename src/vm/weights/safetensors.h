@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/crypto.h"
 #include "base/decode.h"
 #include "base/result.h"
 #include "vm/isa/type.h"
@@ -39,6 +40,13 @@ std::optional<Safetensors> read_safetensors(std::string_view file, std::vector<F
 // The bytes of a file. Wider elements come first, then names in order; the tensors begin at a
 // multiple of 8. kInvalidArgument when the tensors are none that read_safetensors takes.
 Result<std::string> encode_safetensors(const Safetensors& content);
+
+// Of the file that encode_safetensors gives and save_safetensors writes, without making it.
+struct WeightFileIdentity {
+  Sha256 sha256;
+  uint64_t bytes = 0;
+};
+Result<WeightFileIdentity> safetensors_identity(const Safetensors& content);
 
 // Replaces the file in one step, without a second copy of the tensors in memory.
 Result<void> save_safetensors(const std::filesystem::path& path, const Safetensors& content);

@@ -31,6 +31,7 @@ class Weights {
 
   const Sha256& sha256() const { return sha256_; }
   uint64_t bytes() const { return mapped_.size(); }
+  std::string_view content() const { return mapped_; }  // of the whole file
   // Sorted by name. The views are valid as long as this object.
   std::span<const TensorView> tensors() const { return content_.tensors; }
   const std::map<std::string, std::string>& metadata() const { return content_.metadata; }

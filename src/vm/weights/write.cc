@@ -87,6 +87,19 @@ Result<std::string> encode_safetensors(const Safetensors& content) {
   return bytes;
 }
 
+Result<WeightFileIdentity> safetensors_identity(const Safetensors& content) {
+  BCAI_TRY_ASSIGN(const Layout layout, lay_out(content));
+  Sha256Stream digest;
+  digest.update(layout.head);
+  WeightFileIdentity identity{{}, layout.head.size()};
+  for (const TensorView* tensor : layout.order) {
+    digest.update(tensor->bytes);
+    identity.bytes += tensor->bytes.size();
+  }
+  identity.sha256 = digest.finish();
+  return identity;
+}
+
 Result<void> save_safetensors(const std::filesystem::path& path, const Safetensors& content) {
   BCAI_TRY_ASSIGN(const Layout layout, lay_out(content));
   std::string temporary = path.string() + ".XXXXXX";
