@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "vm/runtime/executable.h"
+
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "vm/model/model.h"
+#include "vm/onnx/import.h"
+#include "vm/python/buffer.h"
+#include "vm/python/program.h"
+#include "vm/python/raise.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace bcai::vm::python {
+namespace {
+
+struct ExecutableObject {
+  std::shared_ptr<const Executable> executable;
+};
+
+using Ranges = std::map<std::string, std::vector<int64_t>>;
+
+Model import_onnx(const std::string& path, const Ranges& ranges, const Ranges& shapes,
+                  const std::map<std::string, Buffer>& values) {
+  onnx::ImportOptions options;
+  for (const auto& [name, range] : ranges) {
+    if (range.size() < 2 || range.size() > 3) {
+      raise_invalid("range of '{}' has {} numbers, expected min, max and perhaps step", name,
+                    range.size());
+    }
+    options.ranges[name] = {range[0], range[1], range.size() == 3 ? range[2] : 1};
+  }
+  for (const auto& [name, shape] : shapes) options.shapes[name] = shape;
+  for (const auto& [name, buffer] : values) options.values[name] = buffer.tensor.copy();
+  return value_of(unlocked([&]() -> Result<Model> {
+    BCAI_TRY_ASSIGN(onnx::Imported imported, onnx::import_onnx(path, options));
+    return Model::of_tensors(std::move(imported.program), std::move(imported.weights));
+  }));
+}
+
+Model open_model(const ProgramObject& program, const std::vector<std::string>& weights,
+                 const std::string& store) {
+  return value_of(unlocked([&]() -> Result<Model> {
+    if (program.verified.program().files.empty()) {
+      return Model::of_tensors(program.verified.program(), {});
+    }
+    BCAI_TRY_ASSIGN(const std::unique_ptr<WeightStore> opened, WeightStore::open(store));
+    const std::vector<std::filesystem::path> paths(weights.begin(), weights.end());
+    return Model::of_files(program.verified, paths, *opened);
+  }));
+}
+
+ExecutableObject prepare_model(const Model& model, const std::map<std::string, int64_t>& symbols,
+                               int threads) {
+  if (threads < 1) raise_invalid("threads is {}, expected at least 1", threads);
+  const Binding binding(symbols.begin(), symbols.end());
+  return {value_of(unlocked([&]() -> Result<std::shared_ptr<const Executable>> {
+    std::vector<ProgramFinding> wrong;
+    const std::optional<BoundProgram> bound = vm::bind(model.program(), binding, &wrong);
+    if (!bound) return error(ErrorCode::kInvalidArgument, "{}", findings_text(wrong));
+    const auto source = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
+      return model.tensor(param);
+    };
+    return prepare(*bound, source, {.threads = threads});
+  }))};
+}
+
+std::vector<Buffer> run(const ExecutableObject& self, const std::vector<Buffer>& inputs,
+                        bool states_in_place) {
+  std::vector<Tensor> tensors;
+  const Function& main = self.executable->plan().program.functions[0];
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const bool is_state =
+        i < main.body.arguments.size() && main.values[main.body.arguments[i]].is_state;
+    if (states_in_place && is_state && inputs[i].read_only) {
+      raise_invalid("state '{}' is read-only and cannot be rewritten in place",
+                    main.argument_names[i]);
+    }
+    tensors.push_back(inputs[i].tensor);
+  }
+  std::vector<Tensor> results = value_of(unlocked(
+      [&] { return self.executable->run(tensors, {.states_in_place = states_in_place}); }));
+  std::vector<Buffer> buffers;
+  for (Tensor& tensor : results) buffers.push_back({std::move(tensor), false});
+  return buffers;
+}
+
+}  // namespace
+
+void declare_executable(nb::module_& module) {
+  nb::class_<Model>(module, "Model", "A program and its weights. Immutable.")
+      .def_static("import_onnx", &import_onnx, "path"_a, "ranges"_a, "shapes"_a, "values"_a,
+                  "The model of an ONNX file.")
+      .def_static("open", &open_model, "program"_a, "weights"_a, "store"_a,
+                  "A program with weight files, which are copied into the store first.")
+      .def_prop_ro(
+          "program", [](const Model& self) { return ProgramObject{self.program()}; },
+          "The program.")
+      .def(
+          "save",
+          [](const Model& self, const std::string& path) {
+            check(unlocked([&] { return self.save(path); }));
+          },
+          "path"_a, "Writes the binary form, and the weight files beside it.")
+      .def("prepare", &prepare_model, "symbols"_a, "threads"_a,
+           "Compiled for these values of the symbols, weights packed for this processor.");
+  nb::class_<ExecutableObject>(module, "Executable",
+                               "A bound program ready to run on this processor. Any thread.")
+      .def("run", &run, "inputs"_a, "states_in_place"_a = false,
+           "The results for inputs in the order of the arguments.")
+      .def(
+          "explain", [](const ExecutableObject& self) { return self.executable->explain(); },
+          "The plan as text, and which backend runs each launch.")
+      .def_prop_ro(
+          "arena_bytes",
+          [](const ExecutableObject& self) { return self.executable->arena_bytes(); },
+          "Buffers between instructions, of one run.")
+      .def_prop_ro(
+          "scratch_bytes",
+          [](const ExecutableObject& self) { return self.executable->scratch_bytes(); },
+          "What the kernels of all threads need besides, of one run.")
+      .def_prop_ro(
+          "packed_bytes",
+          [](const ExecutableObject& self) { return self.executable->packed_bytes(); },
+          "Weights in the layout of the kernels, shared by all runs.");
+}
+
+}  // namespace bcai::vm::python
