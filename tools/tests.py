@@ -135,10 +135,10 @@ def run(stages: list[str], build: Callable[..., None],
             build("asan-ubsan")
             count = run_fuzzers(FUZZ_SECONDS)
         else:
-            build("release", ["bcai", "sandbox_run", "onnx_run"])
+            build("release", ["bcai", "sandbox_run", "onnx_run", "_vm"])
             paths = {
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
-                           "tests/vm"],
+                           "tests/vm", "tests/python_vm"],
                 "escape": ["tests/escape"],
                 # Alone: it starts the network of the README, with nothing else on the machine.
                 "docs": ["tests/e2e/test_docs.py"],

@@ -7,8 +7,13 @@
     job = client.create_job("print('hello')")
     result = job.execute(on_log=print)
 
+``Tensor`` and ``Model`` run on the VM of this machine, ``vm`` has programs and what they cost; see
+:mod:`bcai.tensor`, :mod:`bcai.model`, :mod:`bcai.vm`.
+
 ``output``, ``progress`` and ``log_metric`` are for a job's own code; see :mod:`bcai.inside`.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from bcai.aio import AsyncArtifacts, AsyncJob, AsyncJobResult, AsyncSDK
 from bcai.errors import (
@@ -48,6 +53,11 @@ from bcai.records import (
 from bcai.sdk import SDK, Artifacts, Job, JobResult
 from bcai.version import __version__
 
+if TYPE_CHECKING:
+    from bcai import vm
+    from bcai.model import Model
+    from bcai.tensor import Tensor
+
 __all__ = [
     "SDK",
     "ArtifactInfo",
@@ -73,6 +83,7 @@ __all__ = [
     "JobRecord",
     "JobResult",
     "LogLine",
+    "Model",
     "Node",
     "NotFound",
     "OutputMissing",
@@ -80,6 +91,7 @@ __all__ = [
     "PermissionDenied",
     "Progress",
     "ResourceExhausted",
+    "Tensor",
     "TensorInfo",
     "Timings",
     "Unauthenticated",
@@ -90,4 +102,20 @@ __all__ = [
     "log_metric",
     "output",
     "progress",
+    "vm",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What runs on the VM is imported when it is first asked for: the SDK needs none of it."""
+    import importlib
+
+    if name == "vm":
+        return importlib.import_module("bcai.vm")
+    if name in ("Model", "Tensor"):
+        return getattr(importlib.import_module(f"bcai.{name.lower()}"), name)
+    raise AttributeError(f"module 'bcai' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

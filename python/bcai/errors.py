@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The exceptions of the SDK, one for each error code of the network.
+"""The exceptions of this package, one for each error code of the network and the VM.
 
 Everything that this package raises on purpose is a :class:`BcaiError`. A refused request becomes
 the class of its ``code`` (``schema/openapi.yaml``, Problem); a job that did not succeed becomes
@@ -49,8 +49,9 @@ class Finding:
         return f"{place}{self.pointer}: {self.message}" if self.pointer else place + self.message
 
 
-class InvalidArgument(BcaiError):
-    """The request is wrong as it stands; ``findings`` names everything that is."""
+class InvalidArgument(BcaiError, ValueError):
+    """The request, program or tensor is wrong as it stands; ``findings`` or the message names
+    everything that is."""
 
     code = "invalid_argument"
 
@@ -222,11 +223,12 @@ _BY_STATUS: dict[int, type[BcaiError]] = {
 
 
 def error_of(
-    *, code: str, status: int, message: str, findings: Sequence[Finding] = ()
+    *, code: str, status: int | None = None, message: str, findings: Sequence[Finding] = ()
 ) -> BcaiError:
-    """The exception for an error answer; an unknown code falls back on the HTTP status."""
-    default = InternalError if status >= 500 else InvalidArgument
-    cls = _BY_CODE.get(code) or _BY_STATUS.get(status, default)
+    """The exception for an error of the network or the VM; an unknown code falls back on the HTTP
+    status."""
+    default = InternalError if status is None or status >= 500 else InvalidArgument
+    cls = _BY_CODE.get(code) or _BY_STATUS.get(status or 0, default)
     if issubclass(cls, InvalidArgument):
         return cls(message, status=status, findings=findings)
     return cls(message, status=status)
