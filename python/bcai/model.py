@@ -71,10 +71,12 @@ class Model:
           (:func:`bcai.vm.weight_store`, into which they are copied); or a directory of one such.
         - ``huggingface://NAME``: a model in the layout of Hugging Face, which is looked up on this
           machine: ``$BCAI_MODELS/NAME``, then Hugging Face's own cache. ``download=True`` fetches
-          what is not there.
+          what is not there. Such a directory may be named by ``file://`` as well. ``ranges`` are of
+          ``B``, the batch, and ``S``, the tokens. What comes is a
+          :class:`~bcai.text_model.TextModel`, which takes text.
 
-        Raises NotFound; InvalidArgument with all that is wrong with the model, or that it uses and
-        the VM does not have; Unimplemented for another kind of address.
+        Raises NotFound; InvalidArgument with all that is wrong with the model; Unimplemented with
+        all that it uses and the VM does not have, or for another kind of address.
         """
         path = find_model(address, download)
         file = program_file(path)

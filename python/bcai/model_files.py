@@ -41,6 +41,13 @@ def find_model(address: str | os.PathLike[str], download: bool = False) -> Path:
     return path
 
 
+def is_huggingface(path: Path) -> bool:
+    """Whether ``path`` is a directory in Hugging Face's layout, and not one that was saved here."""
+    if not (path / "config.json").is_file():
+        return False
+    return not any(each.suffix in (".bcvm", ".bcasm") for each in path.iterdir())
+
+
 def program_file(path: Path) -> Path:
     """The program or ONNX file that ``path`` is, or that is alone in the directory ``path``."""
     if not path.is_dir():

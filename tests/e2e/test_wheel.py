@@ -22,9 +22,12 @@ def test_the_wheel_carries_sdk_and_program(tmp_path: Path) -> None:
     done = subprocess.run([*build, "-w", tmp_path, ROOT], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     (wheel,) = tmp_path.glob("bcai-*.whl")
-    assert "-py3-none-linux" in wheel.name or "-py3-none-manylinux" in wheel.name
+    # For one Python, as its extension module is.
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    assert f"-{tag}-{tag}-linux" in wheel.name or f"-{tag}-{tag}-manylinux" in wheel.name
     names = zipfile.ZipFile(wheel).namelist()
-    assert "bcai/py.typed" in names and "bcai/sdk.py" in names
+    assert {"bcai/py.typed", "bcai/sdk.py", "bcai/_vm.pyi", "bcai/vm/__init__.py"} <= set(names)
+    assert len([name for name in names if name.startswith("bcai/_vm.cpython-")]) == 1
     assert [name for name in names if name.endswith("scripts/bcai")]
     assert not [name for name in names if name.startswith(("tests/", "src/", "lib/", "include/"))]
 
@@ -47,3 +50,19 @@ def test_the_wheel_carries_sdk_and_program(tmp_path: Path) -> None:
         text=True,
     )
     assert done.stdout == f"0.1.0 {program}\n", done.stderr
+    code = (
+        "from bcai import Model, Tensor, vm\n"
+        "b = vm.Builder()\n"
+        "x = b.argument('x', 'float32', [b.symbol('B', 1, 4), 2])\n"
+        "model = b.model(y=b.TensorMatMul(x, b.weight('w', Tensor.create([2, 2], fill=2))))\n"
+        "model.save('m.bcvm')\n"
+        "print(Model.load('m.bcvm').run([[1, 2]])['y'].tolist())\n"
+    )
+    done = subprocess.run(
+        [python, "-c", f"import sys; sys.path.append({site!r}); {code}"],
+        cwd=tmp_path,
+        env={**environment, "BCAI_DATA_DIR": str(tmp_path / "data")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[[6.0, 6.0]]\n", done.stderr

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bcai import InvalidArgument, Model, NotFound, Tensor, vm
-from conftest import MODULE, ROOT
+from built_module import MODULE, ROOT
 
 BCAI = os.environ.get("BCAI_PROGRAM", str(MODULE.parents[1] / "src" / "cli" / "bcai"))
 RNG = np.random.default_rng(3)
