@@ -91,7 +91,7 @@ class Program:
     def binding_of(self, shapes: Sequence[Sequence[int]]) -> dict[str, int]:
         """The symbols' values for arguments of these shapes."""
 
-    def quote(self, symbols: Mapping[str, int]) -> dict[str, int]:
+    def quote(self, symbols: Mapping[str, int], threads: int) -> dict[str, int]:
         """What a run costs, counted without running."""
 
 class Model:
@@ -112,7 +112,11 @@ class Model:
     def save(self, path: str) -> None:
         """Writes the binary form, and the weight files beside it."""
 
-    def prepare(self, symbols: Mapping[str, int], threads: int) -> Executable:
+    @property
+    def is_stored(self) -> bool:
+        """Whether its weights are files of a store."""
+
+    def prepare(self, symbols: Mapping[str, int], threads: int, packed: str) -> Executable:
         """
         Compiled for these values of the symbols, weights packed for this processor.
         """
@@ -127,16 +131,8 @@ class Executable:
         """The plan as text, and which backend runs each launch."""
 
     @property
-    def arena_bytes(self) -> int:
-        """Buffers between instructions, of one run."""
-
-    @property
-    def scratch_bytes(self) -> int:
-        """What the kernels of all threads need besides, of one run."""
-
-    @property
-    def packed_bytes(self) -> int:
-        """Weights in the layout of the kernels, shared by all runs."""
+    def memory(self) -> dict[str, int]:
+        """Bytes of one run at a time, by what they are for."""
 
 class Dim:
     """

@@ -26,6 +26,7 @@ from bcai.vm.program import (
     Quote,
     as_tensor,
     inputs_by_name,
+    prepare,
     quote,
     thread_count,
     weight_store,
@@ -34,7 +35,7 @@ from bcai.vm.program import (
 if TYPE_CHECKING:
     import numpy
 
-_KEPT = 4  # executables, each with its packed weights
+_KEPT = 4  # executables; each has packed weights, which are shared where they are kept on disk
 
 
 class Model:
@@ -151,9 +152,9 @@ class Model:
             for output, buffer in zip(self.outputs, results, strict=True)
         }
 
-    def quote(self, **symbols: int) -> Quote:
+    def quote(self, *, threads: int | None = None, **symbols: int) -> Quote:
         """What one run costs: ``model.quote(batch=8)``; see :func:`bcai.vm.quote`."""
-        return quote(self.program, **symbols)
+        return quote(self.program, threads=threads, **symbols)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model so that :meth:`load` gives one with the same outputs, to the bit.
@@ -194,7 +195,7 @@ class Model:
         count = thread_count(threads)
         symbols = self._native.program.binding_of(shapes)
         key = (count, *sorted(symbols.items()))
-        return self._executables.get(key, lambda: self._native.prepare(symbols, count))
+        return self._executables.get(key, lambda: prepare(self._native, symbols, count))
 
     def __repr__(self) -> str:
         """Inputs and outputs."""

@@ -58,7 +58,8 @@ def test_a_program_in_all_its_forms(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_running(threads: int) -> None:
-    executable = classifier().prepare(B=5, threads=threads)
+    program = classifier()
+    executable = program.prepare(B=5, threads=threads)
     x = RNG.standard_normal((5, 784)).astype(np.float32)
     (found,) = executable.run(x, w=W)
     z = x.astype(np.float64) @ W.T.astype(np.float64)
@@ -68,7 +69,7 @@ def test_running(threads: int) -> None:
     eager = (Tensor(x) @ Tensor(W).T).softmax(axis=1)
     assert eager.to_numpy().tobytes() == found.to_numpy().tobytes()
     assert "TensorMatMul" in executable.explain()
-    assert executable.arena_bytes > 0 and executable.packed_bytes == 0
+    assert executable.memory == program.quote(B=5, threads=threads).memory
 
 
 def test_the_quote_is_the_programs(tmp_path: Path) -> None:
@@ -76,14 +77,14 @@ def test_the_quote_is_the_programs(tmp_path: Path) -> None:
     quote = vm.quote(program, B=8)
     program.save(tmp_path / "p.bcvm")
     command = [BCAI, "vm", "quote", tmp_path / "p.bcvm", "--symbol", "B=8", "--json"]
-    told = json.loads(subprocess.check_output(command))
-    for name in ("gas", "flops", "bytes", "instructions", "weight_bytes"):
+    told = json.loads(subprocess.check_output([*command, "--threads", str(quote.threads)]))
+    for name in ("gas", "flops", "bytes", "instructions", "weight_bytes", "memory", "memory_bytes",
+                 "symbols", "threads"):  # fmt: skip
         assert quote.as_dict()[name] == getattr(quote, name) == told[name]
     # The product's operations with its bias, and softmax's 20 for each element.
     assert quote.flops == 8 * 10 * (2 * 784 + 1) + 20 * 8 * 10
-    assert quote.interface_bytes == 4 * (8 * 784 + 784 * 10 + 8 * 10)
-    assert quote.memory_bytes == quote.interface_bytes + quote.arena_bytes
-    assert quote.symbols == {"B": 8}
+    assert quote.memory["inputs"] == 4 * (8 * 784 + 784 * 10)
+    assert quote.memory["results"] == 4 * 8 * 10
     assert vm.quote(TEXT) == program.quote(B=32)
     with pytest.raises(InvalidArgument, match="B"):
         vm.quote(program, B=33)
@@ -249,7 +250,9 @@ def test_weights_are_files_by_digest(tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").unlink()
     (again,) = program.prepare()(x)  # out of the store
     assert again.to_numpy().tobytes() == found.to_numpy().tobytes()
-    assert len(list(vm.weight_store().iterdir())) == 1
+    assert (vm.weight_store() / hashlib.sha256(content).hexdigest()).exists()
+    packed = vm.weight_store().parent / "packed"
+    assert [path for path in packed.rglob("*") if path.is_file()]
     assert program.quote().weight_bytes == W.nbytes
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from bcai.errors import InvalidArgument
 from bcai.vm.extension import _vm
-from bcai.vm.program import thread_count, weight_store
+from bcai.vm.program import prepare, thread_count, weight_store
 
 Stated = tuple[str, tuple[int, ...]]
 T = TypeVar("T")
@@ -100,9 +100,9 @@ def _compiled(
     except TypeError as error:
         raise InvalidArgument(f"{instruction}: {error}") from None
     program = builder.finish([(f"y{i}", value) for i, value in enumerate(results)])
-    cost = program.quote({})
+    cost = program.quote({}, 1)
     large = max(cost["flops"], cost["bytes"]) >= _LARGE_WORK
     model = _vm.Model.open(program, [], str(weight_store()))
-    executable = model.prepare({}, thread_count() if large else 1)
+    executable = prepare(model, {}, thread_count() if large else 1)
     (_large if large else _small).add(key, executable)
     return executable

@@ -107,9 +107,9 @@ class Program:
         """SHA-256 of the binary form, in hexadecimal digits: the program's name everywhere."""
         return self._native.identity
 
-    def quote(self, **symbols: int) -> Quote:
+    def quote(self, *, threads: int | None = None, **symbols: int) -> Quote:
         """See :func:`bcai.vm.quote`."""
-        return quote(self, **symbols)
+        return quote(self, threads=threads, **symbols)
 
     def prepare(
         self,
@@ -127,7 +127,7 @@ class Program:
         """
         files = [os.fspath(path) for path in weights]
         native = _vm.Model.open(self._native, files, os.fspath(weight_store()))
-        return Executable(self, native.prepare(symbols, thread_count(threads)))
+        return Executable(self, prepare(native, symbols, thread_count(threads)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Program) and self.identity == other.identity
@@ -177,19 +177,9 @@ class Executable:
         return self._native.explain()
 
     @property
-    def arena_bytes(self) -> int:
-        """What one run needs between instructions."""
-        return self._native.arena_bytes
-
-    @property
-    def scratch_bytes(self) -> int:
-        """What the kernels of all threads of one run need besides."""
-        return self._native.scratch_bytes
-
-    @property
-    def packed_bytes(self) -> int:
-        """Weights in the layout of the kernels, shared by all runs."""
-        return self._native.packed_bytes
+    def memory(self) -> dict[str, int]:
+        """Bytes of one run at a time, by what they are for, as in :class:`Quote`."""
+        return self._native.memory
 
 
 def inputs_by_name(
@@ -223,12 +213,13 @@ def as_tensor(name: str, value: Any) -> Tensor:
 class Quote:
     """What one run of a program costs, known before it runs.
 
-    ``gas`` is what the network charges, counted on the program as written, the same everywhere.
-    ``flops`` are its operations, ``bytes`` what all instructions read and write, ``instructions``
-    how many are executed at most. ``weight_bytes`` are the parameters, ``arena_bytes`` the compiled
-    plan's buffers between instructions, ``interface_bytes`` arguments and results; ``memory_bytes``
-    is their sum. Weights in the layout of the kernels and the kernels' scratch depend on the
-    processor: see :class:`Executable`. ``symbols`` are the values it was counted for.
+    ``gas`` is what the network charges, ``flops`` are its operations, ``bytes`` what all
+    instructions read and write, ``instructions`` how many are executed at most, ``weight_bytes``
+    the parameters: counted on the program as written, the same on every machine.
+
+    ``memory`` is of this machine's processor and ``threads``, in bytes: ``packed`` weights in the
+    layout of the kernels, other ``weights``, the ``arena`` between instructions, ``scratch``,
+    ``inputs`` and ``results``. ``symbols`` are the values that all of it was counted for.
     """
 
     symbols: dict[str, int]
@@ -237,20 +228,25 @@ class Quote:
     bytes: int
     instructions: int
     weight_bytes: int
-    arena_bytes: int
-    interface_bytes: int
+    memory: dict[str, int]
+    threads: int
 
     @property
     def memory_bytes(self) -> int:
-        """Weights, buffers, arguments and results."""
-        return self.weight_bytes + self.arena_bytes + self.interface_bytes
+        """All of ``memory`` together, which may be resident at once."""
+        return sum(self.memory.values())
 
     def as_dict(self) -> dict[str, Any]:
         """All of it by name."""
         return {**asdict(self), "memory_bytes": self.memory_bytes}
 
 
-def quote(program: Program | Model | str | bytes, **symbols: int) -> Quote:
+_MEMORY = ("packed", "weights", "arena", "scratch", "inputs", "results")
+
+
+def quote(
+    program: Program | Model | str | bytes, *, threads: int | None = None, **symbols: int
+) -> Quote:
     """What a run costs with these values of the symbols: ``quote(program, B=8)``.
 
     ``program`` is a Program, a Model, or a program's text or binary form. A symbol without a value
@@ -261,8 +257,10 @@ def quote(program: Program | Model | str | bytes, **symbols: int) -> Quote:
     elif not isinstance(program, Program):
         program = program.program
     largest = {symbol.name: symbol.max for symbol in program.symbols}
-    counted = program._native.quote(symbols)
-    return Quote(symbols={**largest, **symbols}, **counted)
+    count = thread_count(threads)
+    counted = program._native.quote(symbols, count)
+    memory = {name: counted.pop(name) for name in _MEMORY}
+    return Quote(symbols={**largest, **symbols}, memory=memory, threads=count, **counted)
 
 
 def verify(source: str | bytes) -> tuple[Finding, ...]:
@@ -281,17 +279,28 @@ def isa() -> dict[str, Any]:
     return table
 
 
+def data_directory() -> Path:
+    """Where weights are kept: ``BCAI_DATA_DIR``, or what the ``bcai`` program uses without it."""
+    if given := os.environ.get("BCAI_DATA_DIR"):
+        return Path(given)
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if os.geteuid() == 0 and not state:
+        return Path("/var/lib/bcai")
+    base = Path(state) if os.path.isabs(state) else Path.home() / ".local" / "state"
+    return base / "bcai"
+
+
 def weight_store() -> Path:
     """Where weight files are kept by their digest: ``weights`` in the data directory, which the
     ``bcai`` program uses too (``BCAI_DATA_DIR``)."""
-    given = os.environ.get("BCAI_DATA_DIR")
-    if given:
-        return Path(given) / "weights"
-    state = os.environ.get("XDG_STATE_HOME", "")
-    if os.geteuid() == 0 and not state:
-        return Path("/var/lib/bcai/weights")
-    base = Path(state) if os.path.isabs(state) else Path.home() / ".local/state"
-    return base / "bcai" / "weights"
+    return data_directory() / "weights"
+
+
+def prepare(model: _vm.Model, symbols: Mapping[str, int], threads: int) -> _vm.Executable:
+    """Compiled and packed. What is packed of files in the store is kept beside it, for the next
+    executable and the next process."""
+    packed = os.fspath(data_directory() / "packed") if model.is_stored else ""
+    return model.prepare(symbols, threads, packed)
 
 
 def _encoded(source: str | bytes) -> bytes:

@@ -136,6 +136,12 @@ Tensor Model::tensor(const Param& param) const {
   return aligned;
 }
 
+bool Model::is_stored() const { return !parts_->files.empty(); }
+
+void Model::drop_pages() const {
+  for (const std::shared_ptr<const Weights>& file : parts_->files) file->drop_pages();
+}
+
 Result<void> Model::save(const std::filesystem::path& path) const {
   const size_t count = program_.program().files.size();
   for (size_t i = 0; i < count; ++i) {

@@ -44,6 +44,11 @@ class Model {
   // Of a parameter of the program: a view, where the file has it aligned. Not to be written to.
   Tensor tensor(const Param& param) const;
 
+  // Whether the tensors lie in files of a store.
+  bool is_stored() const;
+  // What was read of them is not kept in memory: after packing, most of it is not needed again.
+  void drop_pages() const;
+
   // Writes the binary form to `path` and each weight file beside it: `STEM.safetensors`, or
   // `STEM-1.safetensors`, … where there are several. Each file is replaced in one step.
   Result<void> save(const std::filesystem::path& path) const;

@@ -54,8 +54,9 @@ Model open_model(const ProgramObject& program, const std::vector<std::string>& w
   }));
 }
 
+// What is packed is kept in the directory `packed`, if it is named.
 ExecutableObject prepare_model(const Model& model, const std::map<std::string, int64_t>& symbols,
-                               int threads) {
+                               int threads, const std::string& packed) {
   if (threads < 1) raise_invalid("threads is {}, expected at least 1", threads);
   const Binding binding(symbols.begin(), symbols.end());
   return {value_of(unlocked([&]() -> Result<std::shared_ptr<const Executable>> {
@@ -65,7 +66,9 @@ ExecutableObject prepare_model(const Model& model, const std::map<std::string, i
     const auto source = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
       return model.tensor(param);
     };
-    return prepare(*bound, source, {.threads = threads});
+    return prepare(
+        *bound, source,
+        {.threads = threads, .packed_directory = packed, .on_packed = [&] { model.drop_pages(); }});
   }))};
 }
 
@@ -106,7 +109,8 @@ void declare_executable(nb::module_& module) {
             check(unlocked([&] { return self.save(path); }));
           },
           "path"_a, "Writes the binary form, and the weight files beside it.")
-      .def("prepare", &prepare_model, "symbols"_a, "threads"_a,
+      .def_prop_ro("is_stored", &Model::is_stored, "Whether its weights are files of a store.")
+      .def("prepare", &prepare_model, "symbols"_a, "threads"_a, "packed"_a,
            "Compiled for these values of the symbols, weights packed for this processor.");
   nb::class_<ExecutableObject>(module, "Executable",
                                "A bound program ready to run on this processor. Any thread.")
@@ -116,17 +120,9 @@ void declare_executable(nb::module_& module) {
           "explain", [](const ExecutableObject& self) { return self.executable->explain(); },
           "The plan as text, and which backend runs each launch.")
       .def_prop_ro(
-          "arena_bytes",
-          [](const ExecutableObject& self) { return self.executable->arena_bytes(); },
-          "Buffers between instructions, of one run.")
-      .def_prop_ro(
-          "scratch_bytes",
-          [](const ExecutableObject& self) { return self.executable->scratch_bytes(); },
-          "What the kernels of all threads need besides, of one run.")
-      .def_prop_ro(
-          "packed_bytes",
-          [](const ExecutableObject& self) { return self.executable->packed_bytes(); },
-          "Weights in the layout of the kernels, shared by all runs.");
+          "memory",
+          [](const ExecutableObject& self) { return memory_bytes(self.executable->footprint()); },
+          "Bytes of one run at a time, by what they are for.");
 }
 
 }  // namespace bcai::vm::python

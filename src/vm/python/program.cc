@@ -10,11 +10,10 @@
 #include <tuple>
 
 #include "vm/binary/binary.h"
-#include "vm/compiler/compile.h"
 #include "vm/model/model.h"
 #include "vm/python/raise.h"
+#include "vm/runtime/quote.h"
 #include "vm/text/text.h"
-#include "vm/verify/cost.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -90,7 +89,9 @@ Bound binding_of(const ProgramObject& object, const std::vector<std::vector<int6
 }
 
 // What a run costs with `given`; a symbol that is not in it takes its largest value.
-std::map<std::string, uint64_t> quote(const ProgramObject& object, const Bound& given) {
+std::map<std::string, uint64_t> quote(const ProgramObject& object, const Bound& given,
+                                      int threads) {
+  if (threads < 1) raise_invalid("threads is {}, expected at least 1", threads);
   Binding binding(given.begin(), given.end());
   binding.merge(largest_binding(object.verified.program()));
   std::vector<ProgramFinding> wrong;
@@ -98,23 +99,25 @@ std::map<std::string, uint64_t> quote(const ProgramObject& object, const Bound& 
   if (!bound) raise_invalid("{}", findings_text(wrong));
   const std::optional<Cost> cost = cost_of(*bound);
   BCAI_ASSERT(cost);
-  const Plan plan = value_of(unlocked([&] { return compile(*bound); }));
-  uint64_t outside = 0;
-  for (const Buffer& buffer : plan.buffers) {
-    const bool is_outside = buffer.storage == Storage::kInput ||
-                            buffer.storage == Storage::kState || buffer.storage == Storage::kResult;
-    if (is_outside) outside += static_cast<uint64_t>(buffer.bytes);
-  }
-  return {{"gas", cost->gas},
-          {"flops", cost->flops},
-          {"bytes", cost->bytes},
-          {"instructions", cost->instructions},
-          {"weight_bytes", cost->weight_bytes},
-          {"arena_bytes", static_cast<uint64_t>(plan.arena_bytes)},
-          {"interface_bytes", outside}};
+  const Footprint memory =
+      value_of(unlocked([&] { return footprint_of(*bound, detect_simd_level(), threads); }));
+  std::map<std::string, uint64_t> counted = memory_bytes(memory);
+  counted.merge(std::map<std::string, uint64_t>{{"gas", cost->gas},
+                                                {"flops", cost->flops},
+                                                {"bytes", cost->bytes},
+                                                {"instructions", cost->instructions},
+                                                {"weight_bytes", cost->weight_bytes}});
+  return counted;
 }
 
 }  // namespace
+
+std::map<std::string, uint64_t> memory_bytes(const Footprint& footprint) {
+  const auto bytes = [](int64_t count) { return static_cast<uint64_t>(count); };
+  return {{"packed", bytes(footprint.packed)}, {"weights", bytes(footprint.weights)},
+          {"arena", bytes(footprint.arena)},   {"scratch", bytes(footprint.scratch)},
+          {"inputs", bytes(footprint.inputs)}, {"results", bytes(footprint.results)}};
+}
 
 std::vector<DimText> dims_text(const Shape& shape, std::span<const Symbol> symbols) {
   std::vector<DimText> dims;
@@ -173,7 +176,7 @@ void declare_program(nb::module_& module) {
       .def_prop_ro("results", &results, "Name, dtype, shape and whether a state, of each.")
       .def("binding_of", &binding_of, "shapes"_a,
            "The symbols' values for arguments of these shapes.")
-      .def("quote", &quote, "symbols"_a, "What a run costs, counted without running.");
+      .def("quote", &quote, "symbols"_a, "threads"_a, "What a run costs, counted without running.");
 }
 
 }  // namespace bcai::vm::python

@@ -18,30 +18,41 @@ struct Draft {
   std::unique_ptr<Instance> instance;
 };
 
-Result<std::unique_ptr<Draft>> draft_of(const BoundProgram& program,
-                                        const MachineProfile& machine) {
+Result<std::unique_ptr<Draft>> draft_of(const BoundProgram& program, SimdLevel level, int threads) {
   BCAI_TRY_ASSIGN(Plan plan, compile(program));
-  auto draft = std::make_unique<Draft>(std::move(plan), machine.level());
+  auto draft = std::make_unique<Draft>(std::move(plan), level);
   BCAI_TRY_ASSIGN(draft->instance,
                   Instance::make(draft->plan, Addresses(draft->plan.buffers.size()), draft->packed,
-                                 machine.level(), {.threads = machine.threads()}));
+                                 level, {.threads = threads}));
   return draft;
+}
+
+Footprint footprint(const Draft& draft) {
+  Footprint memory = draft.instance->footprint();
+  memory.packed = draft.packed.bytes();
+  return memory;
 }
 
 }  // namespace
 
+Result<Footprint> footprint_of(const BoundProgram& program, SimdLevel level, int threads) {
+  BCAI_TRY_ASSIGN(const std::unique_ptr<Draft> draft, draft_of(program, level, threads));
+  return footprint(*draft);
+}
+
 Result<Quote> quote(const BoundProgram& program, const MachineProfile& machine) {
-  BCAI_TRY_ASSIGN(const std::unique_ptr<Draft> draft, draft_of(program, machine));
+  BCAI_TRY_ASSIGN(const std::unique_ptr<Draft> draft,
+                  draft_of(program, machine.level(), machine.threads()));
   Quote made;
   made.cost = cost_of(program).value();  // the verifier has seen that nothing overflows
-  made.memory = draft->instance->footprint();
-  made.memory.packed = draft->packed.bytes();
+  made.memory = footprint(*draft);
   made.time = machine.estimate(draft->plan);
   return made;
 }
 
 Result<std::string> explain(const BoundProgram& program, const MachineProfile& machine) {
-  BCAI_TRY_ASSIGN(const std::unique_ptr<Draft> draft, draft_of(program, machine));
+  BCAI_TRY_ASSIGN(const std::unique_ptr<Draft> draft,
+                  draft_of(program, machine.level(), machine.threads()));
   const Estimate estimate = machine.estimate(draft->plan);
   std::vector<LaunchNote> notes(estimate.launch_ns.size());
   const std::vector<std::string_view> backends = draft->instance->backends();

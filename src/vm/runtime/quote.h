@@ -14,6 +14,9 @@ struct Quote {
   Estimate time;
 };
 
+// The memory of a run, counted without packing a weight.
+Result<Footprint> footprint_of(const BoundProgram& program, SimdLevel level, int threads);
+
 // Of a run on this machine with `machine`'s SIMD level and threads.
 Result<Quote> quote(const BoundProgram& program, const MachineProfile& machine);
 
