@@ -73,10 +73,10 @@ Result<VerifiedProgram> parse_verified_program(std::string_view source) {
 }
 
 Result<Model> Model::of_tensors(Program program,
-                                std::vector<std::pair<std::string, Tensor>> tensors) {
+                                const std::vector<std::pair<std::string, Tensor>>& tensors) {
   BCAI_ASSERT(program.files.size() <= 1);
   auto parts = std::make_shared<Parts>();
-  for (auto& [name, tensor] : tensors) parts->tensors.emplace(name, std::move(tensor));
+  for (const auto& [name, tensor] : tensors) parts->tensors.emplace(name, tensor);
   for (const Param& param : program.params) {
     const auto found = parts->tensors.find(param.name);
     if (found == parts->tensors.end()) return mismatch(program.files[0], param, "nothing");

@@ -31,7 +31,7 @@ class Model {
   // the tensors of that file by name. The digest is that of the file which save() writes.
   // kInvalidArgument when the program is refused, or lacks a tensor.
   static Result<Model> of_tensors(Program program,
-                                  std::vector<std::pair<std::string, Tensor>> tensors);
+                                  const std::vector<std::pair<std::string, Tensor>>& tensors);
 
   // Of weight files in `store`, into which those at `paths` are copied first. kNotFound when a file
   // that the program names is not there; kInvalidArgument, by rule V27, for a tensor of another

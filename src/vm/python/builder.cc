@@ -124,6 +124,7 @@ AttributeValue attribute_value(const BuilderPointer& builder, const InstructionI
   std::vector<AnyDim> list;
   if (!nb::try_cast(given, list)) raise_attribute(info, name, "a list of dimensions", given);
   std::vector<Dim> dims;
+  dims.reserve(list.size());
   for (const AnyDim& dim : list) dims.push_back(dim_of(builder, dim));
   return dims;
 }
@@ -219,8 +220,7 @@ Model finish_model(const BuilderPointer& builder, const Results& results, const 
   Program program = value_of(copy.finish(results));
   std::vector<std::pair<std::string, Tensor>> tensors;
   for (const auto& [name, buffer] : weights) tensors.emplace_back(name, buffer.tensor);
-  return value_of(
-      unlocked([&] { return Model::of_tensors(std::move(program), std::move(tensors)); }));
+  return value_of(unlocked([&] { return Model::of_tensors(std::move(program), tensors); }));
 }
 
 ProgramObject finish(const BuilderPointer& builder, const Results& results) {

@@ -38,7 +38,7 @@ Model import_onnx(const std::string& path, const Ranges& ranges, const Ranges& s
   for (const auto& [name, buffer] : values) options.values[name] = buffer.tensor.copy();
   return value_of(unlocked([&]() -> Result<Model> {
     BCAI_TRY_ASSIGN(onnx::Imported imported, onnx::import_onnx(path, options));
-    return Model::of_tensors(std::move(imported.program), std::move(imported.weights));
+    return Model::of_tensors(std::move(imported.program), imported.weights);
   }));
 }
 
@@ -88,6 +88,7 @@ std::vector<Buffer> run(const ExecutableObject& self, const std::vector<Buffer>&
   std::vector<Tensor> results = value_of(unlocked(
       [&] { return self.executable->run(tensors, {.states_in_place = states_in_place}); }));
   std::vector<Buffer> buffers;
+  buffers.reserve(results.size());
   for (Tensor& tensor : results) buffers.push_back({std::move(tensor), false});
   return buffers;
 }
