@@ -102,6 +102,10 @@ class Model:
         """The model of an ONNX file."""
 
     @staticmethod
+    def import_huggingface(directory: str, store: str, batch: Sequence[int], sequence: Sequence[int]) -> Model:
+        """The model of a directory as transformers saves it."""
+
+    @staticmethod
     def open(program: Program, weights: Sequence[str], store: str) -> Model:
         """A program with weight files, which are copied into the store first."""
 

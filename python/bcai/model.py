@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bcai.errors import InvalidArgument, NotFound, Unimplemented
-from bcai.model_files import find_model, program_file, weight_files
+from bcai.model_files import find_model, is_huggingface, program_file, weight_files
 from bcai.tensor import Tensor
 from bcai.vm.eager import Recent
 from bcai.vm.extension import _vm
@@ -80,6 +80,12 @@ class Model:
         all that it uses and the VM does not have, or for another kind of address.
         """
         path = find_model(address, download)
+        if is_huggingface(path):
+            from bcai.text_model import TextModel
+
+            if weights or shapes or values:
+                raise InvalidArgument(f"{path}: weights, shapes and values are for other models")
+            return TextModel._import(path, ranges or {}, weight_store())
         file = program_file(path)
         if file.suffix == ".onnx":
             if weights:
@@ -104,6 +110,10 @@ class Model:
         except NotFound as error:
             where = f"beside {file}, in {weight_store()}"
             raise NotFound(f"{error.message}: looked {where}; name it by weights=[…]") from None
+        if path.is_dir() and (path / "config.json").exists():
+            from bcai.text_model import TextModel
+
+            return TextModel(opened, path)
         return cls(opened)
 
     @property

@@ -120,6 +120,11 @@ Result<Model> Model::of_files(VerifiedProgram program, std::span<const std::file
   return Model(std::move(program), std::move(parts));
 }
 
+Result<Model> Model::of_program(Program program, WeightStore& store) {
+  BCAI_TRY_ASSIGN(VerifiedProgram result, verified(std::move(program)));
+  return of_files(std::move(result), {}, store);
+}
+
 Tensor Model::tensor(const Param& param) const {
   if (parts_->files.empty()) return parts_->tensors.find(param.name)->second;
   const std::shared_ptr<const Weights>& weights = parts_->files[param.file];

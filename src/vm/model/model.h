@@ -39,6 +39,9 @@ class Model {
   static Result<Model> of_files(VerifiedProgram program,
                                 std::span<const std::filesystem::path> paths, WeightStore& store);
 
+  // Of a program that is not verified yet, as an importer gives it with its files in `store`.
+  static Result<Model> of_program(Program program, WeightStore& store);
+
   const VerifiedProgram& program() const { return program_; }
 
   // Of a parameter of the program: a view, where the file has it aligned. Not to be written to.

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "vm/huggingface/import.h"
 #include "vm/model/model.h"
 #include "vm/onnx/import.h"
 #include "vm/python/buffer.h"
@@ -55,6 +56,18 @@ Model open_model(const ProgramObject& program, const std::vector<std::string>& w
 }
 
 // What is packed is kept in the directory `packed`, if it is named.
+Model import_directory(const std::string& directory, const std::string& store,
+                       const std::vector<int64_t>& batch, const std::vector<int64_t>& sequence) {
+  if (batch.size() != 2 || sequence.size() != 2) raise_invalid("a range has two numbers");
+  const huggingface::ImportOptions options = {.batch = {batch[0], batch[1]},
+                                              .sequence = {sequence[0], sequence[1]}};
+  return value_of(unlocked([&]() -> Result<Model> {
+    BCAI_TRY_ASSIGN(const std::unique_ptr<WeightStore> opened, WeightStore::open(store));
+    BCAI_TRY_ASSIGN(Program program, huggingface::import_huggingface(directory, *opened, options));
+    return Model::of_program(std::move(program), *opened);
+  }));
+}
+
 ExecutableObject prepare_model(const Model& model, const std::map<std::string, int64_t>& symbols,
                                int threads, const std::string& packed) {
   if (threads < 1) raise_invalid("threads is {}, expected at least 1", threads);
@@ -99,6 +112,8 @@ void declare_executable(nb::module_& module) {
   nb::class_<Model>(module, "Model", "A program and its weights. Immutable.")
       .def_static("import_onnx", &import_onnx, "path"_a, "ranges"_a, "shapes"_a, "values"_a,
                   "The model of an ONNX file.")
+      .def_static("import_huggingface", &import_directory, "directory"_a, "store"_a, "batch"_a,
+                  "sequence"_a, "The model of a directory as transformers saves it.")
       .def_static("open", &open_model, "program"_a, "weights"_a, "store"_a,
                   "A program with weight files, which are copied into the store first.")
       .def_prop_ro(
