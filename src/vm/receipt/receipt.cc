@@ -234,6 +234,24 @@ Receipt ReceiptRecorder::finish(std::span<const Tensor> inputs, std::span<const 
   return std::move(receipt_);
 }
 
+std::vector<ValueId> trace_values(const Program& program) {
+  std::vector<ValueId> values;
+  for (const Instruction& instruction : program.functions[0].body.instructions) {
+    values.insert(values.end(), instruction.results.begin(), instruction.results.end());
+  }
+  return values;
+}
+
+Program traced_program(const Program& program) {
+  Program traced = program;
+  std::vector<ValueId>& checkpoints = traced.checkpoints;
+  const std::vector<ValueId> values = trace_values(program);
+  checkpoints.insert(checkpoints.end(), values.begin(), values.end());
+  std::sort(checkpoints.begin(), checkpoints.end());
+  checkpoints.erase(std::unique(checkpoints.begin(), checkpoints.end()), checkpoints.end());
+  return traced;
+}
+
 std::optional<Difference> compare_receipts(const Program& program, const Receipt& claimed,
                                            const Receipt& found) {
   const Function& main = program.functions[0];

@@ -58,6 +58,13 @@ class ReceiptRecorder {
   Receipt receipt_;
 };
 
+// The values that a trace lists, in its order.
+std::vector<ValueId> trace_values(const Program& program);
+
+// The program with all of these declared checkpoints, so that a backend that fuses keeps them.
+// Another program by identity: for running alone.
+Program traced_program(const Program& program);
+
 // Where two receipts of one program part.
 struct Difference {
   std::string what;  // "input 'x'", "checkpoint %7", "result 'y'", "symbols", …

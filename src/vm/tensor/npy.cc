@@ -117,26 +117,33 @@ class HeaderReader {
 
 }  // namespace
 
-Result<Tensor> parse_npy(std::string_view file) {
-  if (!file.starts_with(kMagic) || file.size() < 10)
+Result<NpyHeader> parse_npy_header(std::string_view start) {
+  if (!start.starts_with(kMagic) || start.size() < 10)
     return bad("it does not start with \\x93NUMPY");
-  const int major = file[6];
+  const int major = start[6];
   if (major < 1 || major > 3) return bad(fmt::format("version {}", major));
   const size_t length_bytes = major == 1 ? 2 : 4;
-  if (file.size() < 8 + length_bytes) return bad("it is cut off");
+  if (start.size() < 8 + length_bytes) return bad("it is cut off");
   size_t length = 0;
   for (size_t i = length_bytes; i-- > 0;) {
-    length = length << 8U | static_cast<unsigned char>(file[8 + i]);
+    length = length << 8U | static_cast<unsigned char>(start[8 + i]);
   }
   const size_t begin = 8 + length_bytes;
-  if (length > kHeaderMax || length > file.size() - begin) return bad("the header is cut off");
-  BCAI_TRY_ASSIGN(const Tensor described, HeaderReader(file.substr(begin, length)).read());
-  const std::string_view body = file.substr(begin + length);
-  if (body.size() != static_cast<size_t>(described.byte_count())) {
-    return bad(
-        fmt::format("{} bytes of elements, expected {}", body.size(), described.byte_count()));
+  if (length > kHeaderMax || length > start.size() - begin) return bad("the header is cut off");
+  BCAI_TRY_ASSIGN(const Tensor described, HeaderReader(start.substr(begin, length)).read());
+  return NpyHeader{.dtype = described.dtype(),
+                   .dims = described.dims(),
+                   .header_bytes = static_cast<int64_t>(begin + length),
+                   .element_bytes = described.byte_count()};
+}
+
+Result<Tensor> parse_npy(std::string_view file) {
+  BCAI_TRY_ASSIGN(const NpyHeader header, parse_npy_header(file));
+  const std::string_view body = file.substr(static_cast<size_t>(header.header_bytes));
+  if (body.size() != static_cast<size_t>(header.element_bytes)) {
+    return bad(fmt::format("{} bytes of elements, expected {}", body.size(), header.element_bytes));
   }
-  Tensor tensor(described.dtype(), described.dims());
+  Tensor tensor(header.dtype, header.dims);
   if (!body.empty()) std::memcpy(tensor.bytes().data(), body.data(), body.size());
   if (tensor.dtype() == DType::kBool) {
     for (const std::byte byte : tensor.bytes()) {

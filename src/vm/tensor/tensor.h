@@ -63,6 +63,15 @@ std::vector<Type> types_of(std::span<const Tensor> tensors);
 // NumPy's .npy format, versions 1.0 to 3.0: little-endian f4, f2, i8, i4, i1, u1 and b1 in C order.
 // What else there is, is refused. bf16 has no name in it and cannot be written.
 Result<Tensor> parse_npy(std::string_view file);
+// What the first bytes of a file say, at most kNpyHeaderBytesMax of them.
+struct NpyHeader {
+  DType dtype = DType::kF32;
+  std::vector<int64_t> dims;
+  int64_t header_bytes = 0;   // where the elements begin
+  int64_t element_bytes = 0;  // how many bytes they must be
+};
+inline constexpr size_t kNpyHeaderBytesMax = (size_t{64} << 10) + 12;
+Result<NpyHeader> parse_npy_header(std::string_view start);
 Result<std::string> format_npy(const Tensor& tensor);
 
 }  // namespace bcai::vm
