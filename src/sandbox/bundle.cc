@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "sandbox/root.h"
+
 namespace bcai::sandbox {
 namespace {
 
@@ -128,9 +130,12 @@ json::array rlimits(const Limits& limits, const BundleContext& context) {
 }
 
 json::array environment(const Task& task) {
-  json::array out{"PATH=/usr/bin:/bin", "HOME=/work",         "USER=job",
-                  "LOGNAME=job",        "LANG=C.UTF-8",       "LC_ALL=C.UTF-8",
-                  "TMPDIR=/tmp",        "PYTHONUNBUFFERED=1", "PYTHONDONTWRITEBYTECODE=1"};
+  json::array out{"PATH=/usr/bin:/bin", "HOME=/work",     "USER=job",   "LOGNAME=job",
+                  "LANG=C.UTF-8",       "LC_ALL=C.UTF-8", "TMPDIR=/tmp"};
+  if (task.native.empty()) {
+    out.emplace_back("PYTHONUNBUFFERED=1");
+    out.emplace_back("PYTHONDONTWRITEBYTECODE=1");
+  }
   // Threads beyond the quota only wait for it; libraries otherwise count the machine's cores.
   const int64_t threads = std::max<int64_t>(1, (task.limits.cpu_millicores + 999) / 1000);
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
@@ -140,13 +145,22 @@ json::array environment(const Task& task) {
   return out;
 }
 
+json::array arguments(const Task& task) {
+  if (task.native.empty()) {
+    return {"/usr/bin/python3", "-I", "-S", "-B", "-u", "/opt/bcai/runner.py"};
+  }
+  json::array out{kNativeProgram};
+  for (const std::string& argument : task.native) out.emplace_back(argument);
+  return out;
+}
+
 json::object process(const Task& task, const BundleContext& context) {
   const uint32_t uid = context.rootless ? 0 : kJobUid;
   const json::array none;
   return {
       {"terminal", false},
       {"user", {{"uid", uid}, {"gid", uid}, {"umask", 077}}},
-      {"args", json::array{"/usr/bin/python3", "-I", "-S", "-B", "-u", "/opt/bcai/runner.py"}},
+      {"args", arguments(task)},
       {"env", environment(task)},
       {"cwd", "/work"},
       {"capabilities",

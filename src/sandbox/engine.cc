@@ -171,9 +171,12 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
   const JobGroup job_group(cgroups, group + "/" + task.id);
   const ScratchDirectory bundle{options.state_directory / "bundles" / task.id};
   const ScratchDirectory container{options.state_directory / "runc" / task.id};
-  auto stage = make_stage(task, bundle.path, slot ? slot->uid() : geteuid());
+  const auto root_of_task = root_for(task);
+  if (!root_of_task) return node_failure(root_of_task.error().message);
+  const uint32_t uid = slot ? slot->uid() : geteuid();
+  auto stage = make_stage(task, *root_of_task, bundle.path, uid);
   if (!stage) return node_failure(stage.error().message);
-  auto watched = start(task, *stage, bundle.path, job_group, slot ? slot->uid() : geteuid());
+  auto watched = start(task, *root_of_task, *stage, bundle.path, job_group, uid);
   if (!watched) {
     job_group.remove();
     return node_failure(watched.error().message);
@@ -199,17 +202,31 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
   return report;
 }
 
-Result<Stage> Engine::Impl::make_stage(const Task& task, const fs::path& bundle,
-                                       uint32_t uid) const {
-  BCAI_TRY(make_directories(bundle, 0700));
-  const std::string task_json = make_task_json(task, sandbox_files("../policy/imports.json"));
-  if (host.rootless) return stage_directories(task, root, task_json, bundle);
-  return stage_mounts(task, root, task_json, kAttachAt, uid + 1);
+Result<Root> Engine::Impl::root_for(const Task& task) {
+  if (task.native.empty()) return root;
+  if (options.native_program.empty()) {
+    return error(ErrorCode::kFailedPrecondition, "this engine has no native program to run");
+  }
+  std::lock_guard hold(native_mutex);
+  if (!native_root) {
+    BCAI_TRY_ASSIGN(native_root,
+                    prepare_native_root(options.state_directory, options.native_program));
+  }
+  return *native_root;
 }
 
-Result<Watched> Engine::Impl::start(const Task& task, const Stage& stage, const fs::path& bundle,
-                                    const JobGroup& job_group, uint32_t uid) const {
-  const BundleContext context{.root = host.rootless ? root.tree.string() : kAttachAt,
+Result<Stage> Engine::Impl::make_stage(const Task& task, const Root& root_of_task,
+                                       const fs::path& bundle, uint32_t uid) const {
+  BCAI_TRY(make_directories(bundle, 0700));
+  const std::string task_json = make_task_json(task, sandbox_files("../policy/imports.json"));
+  if (host.rootless) return stage_directories(task, root_of_task, task_json, bundle);
+  return stage_mounts(task, root_of_task, task_json, kAttachAt, uid + 1);
+}
+
+Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, const Stage& stage,
+                                    const fs::path& bundle, const JobGroup& job_group,
+                                    uint32_t uid) const {
+  const BundleContext context{.root = host.rootless ? root_of_task.tree.string() : kAttachAt,
                               .cgroup_path = job_group.runc_path(),
                               .cgroups = &cgroups,
                               .seccomp = options.seccomp ? &seccomp : nullptr,

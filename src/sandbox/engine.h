@@ -4,6 +4,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,7 +22,7 @@
 
 namespace bcai::sandbox {
 
-// Constant once prepared, but for the slots, which lock for themselves.
+// Constant once prepared, but for the slots, which lock for themselves, and the native root.
 struct Engine::Impl {
   EngineOptions options;
   UniqueFd lock;
@@ -29,6 +31,8 @@ struct Engine::Impl {
   CgroupLayout cgroups;
   std::string group;  // "/bcai/3f2a"
   Root root;
+  std::mutex native_mutex;
+  std::optional<Root> native_root;  // made for the first native task
   Host host;
   BaseEnvironment environment;
   std::unique_ptr<Slots> slots;  // null when rootless
@@ -40,10 +44,12 @@ struct Engine::Impl {
   void remove_groups() const;
 
  private:
-  Result<Stage> make_stage(const Task& task, const std::filesystem::path& bundle,
-                           uint32_t uid) const;
-  Result<Watched> start(const Task& task, const Stage& stage, const std::filesystem::path& bundle,
-                        const JobGroup& job_group, uint32_t uid) const;
+  Result<Root> root_for(const Task& task);
+  Result<Stage> make_stage(const Task& task, const Root& root_of_task,
+                           const std::filesystem::path& bundle, uint32_t uid) const;
+  Result<Watched> start(const Task& task, const Root& root_of_task, const Stage& stage,
+                        const std::filesystem::path& bundle, const JobGroup& job_group,
+                        uint32_t uid) const;
   static void gather(const Stage& stage, const std::filesystem::path& artifacts_to,
                      const Limits& limits, Report* report);
 };

@@ -95,11 +95,7 @@ bool compiled(const fs::path& library) {
   return true;
 }
 
-Result<void> copy_libraries(const Interpreter& interpreter, const fs::path& root,
-                            const fs::path& library) {
-  std::vector<fs::path> places = {interpreter.program, library / "lib-dynload"};
-  if (!interpreter.site_packages.empty()) places.push_back(interpreter.site_packages);
-  BCAI_TRY_ASSIGN(const LibrarySet set, find_libraries(places, interpreter.site_packages));
+Result<void> copy_libraries(const LibrarySet& set, const fs::path& root) {
   // Wherever this machine keeps a library, the loader inside finds it where libc lies: /lib and
   // /lib64 lead into /usr.
   const auto below_usr = [&](const fs::path& path) {
@@ -140,8 +136,22 @@ Result<void> build(const Interpreter& interpreter, const fs::path& root) {
   if (!fs::exists(library / "lib-dynload", ignored) && !interpreter.extensions.empty()) {
     BCAI_TRY(copy_tree(interpreter.extensions, library / "lib-dynload", wanted));
   }
-  BCAI_TRY(copy_libraries(interpreter, root, library));
+  std::vector<fs::path> places = {interpreter.program, library / "lib-dynload"};
+  if (!interpreter.site_packages.empty()) places.push_back(interpreter.site_packages);
+  BCAI_TRY_ASSIGN(const LibrarySet libraries, find_libraries(places, interpreter.site_packages));
+  BCAI_TRY(copy_libraries(libraries, root));
   if (!compiled(library)) BCAI_TRY(compile(interpreter.program, library, root));
+  return write_etc(root / "etc");
+}
+
+Result<void> build_native(const fs::path& program, const fs::path& root) {
+  for (const char* name : {"", "usr", "usr/bin", "usr/lib", "proc", "dev", "tmp", "work", "in"}) {
+    BCAI_TRY(make_open_directory(root / name));
+  }
+  if (chmod((root / "tmp").c_str(), 01777) != 0) return errno_error(errno, "chmod /tmp");
+  BCAI_TRY(copy_plain_file(program, root.string() + kNativeProgram));
+  BCAI_TRY_ASSIGN(const LibrarySet libraries, find_libraries({program}, {}));
+  BCAI_TRY(copy_libraries(libraries, root));
   return write_etc(root / "etc");
 }
 
@@ -202,6 +212,18 @@ Result<Interpreter> recall(const fs::path& note, const std::string& python) {
   return interpreter;
 }
 
+constexpr std::string_view kNativePrefix = "native_";
+
+void remove_other_native_roots(const fs::path& roots, const fs::path& kept) {
+  std::error_code failed;
+  std::vector<fs::path> others;
+  for (fs::directory_iterator it(roots, failed), end; !failed && it != end; it.increment(failed)) {
+    const fs::path& path = it->path();
+    if (path.filename().string().starts_with(kNativePrefix) && path != kept) others.push_back(path);
+  }
+  for (const fs::path& path : others) remove_tree(path);
+}
+
 }  // namespace
 
 std::string Root::site_packages_inside() const {
@@ -226,6 +248,22 @@ Result<Root> prepare_root(const fs::path& state, const std::string& python) {
   BCAI_TRY_ASSIGN(root.runner, prepare_runner(roots, root.interpreter));
   BCAI_TRY(write_file(
       note, to_text(json::object{{"interpreter", encode(root.interpreter)}, {"marks", marks}})));
+  return root;
+}
+
+Result<Root> prepare_native_root(const fs::path& state, const fs::path& program) {
+  const fs::path roots = state / "roots";
+  BCAI_TRY(make_open_directory(roots));
+  struct stat info {};
+  if (stat(program.c_str(), &info) != 0) return errno_error(errno, "find " + program.string());
+  const std::string marks =
+      fmt::format("{} {} {} {} {}", kFormatVersion, info.st_dev, info.st_ino,
+                  info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec, info.st_size);
+  Root root;
+  root.tree = roots / (std::string(kNativePrefix) + short_digest(marks));
+  remove_other_native_roots(roots, root.tree);
+  BCAI_TRY(build_once(root.tree,
+                      [&](const fs::path& temporary) { return build_native(program, temporary); }));
   return root;
 }
 

@@ -24,4 +24,12 @@ struct Root {
 // holds the state directory's lock.
 Result<Root> prepare_root(const std::filesystem::path& state, const std::string& python);
 
+// Where a native program lies in its root.
+inline constexpr const char* kNativeProgram = "/usr/bin/bcai";
+
+// A root of `program` and the shared libraries that it asks for; roots of other programs go. It has
+// no runner and no interpreter.
+Result<Root> prepare_native_root(const std::filesystem::path& state,
+                                 const std::filesystem::path& program);
+
 }  // namespace bcai::sandbox

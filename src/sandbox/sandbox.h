@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs one untrusted Python program and says what became of it, from kernel facts alone. Knows
-// nothing of jobs, networks or money.
+// Runs one untrusted program, Python or a command of our own, and says what became of it, from
+// kernel facts alone. Knows nothing of jobs, networks or money.
 //
 //   VALIDATE → ACQUIRE (slot uid, cgroup, work directory) → START (runc) → RUN →
 //   KILL ALL → VERIFY EMPTY → READ COUNTERS → COLLECT → DESTROY
@@ -57,6 +57,9 @@ struct Task {
   std::vector<InputFile> files;
   bool imports_restricted = true;
   std::vector<std::string> allowed_imports;
+  // Not empty: instead of Python, EngineOptions::native_program with these arguments, in a root
+  // that holds it and its shared libraries and no Python. What concerns Python alone is ignored.
+  std::vector<std::string> native;
   Limits limits;
 };
 
@@ -138,6 +141,7 @@ class Cancellation {
 struct EngineOptions {
   std::filesystem::path state_directory;    // roots, bundles; made when absent
   std::string python = "/usr/bin/python3";  // the interpreter of the base environment
+  std::string native_program;               // of this machine; "": there are no native tasks
   std::string runc = "runc";
   int slots_max = 64;  // uid ranges from uid_base on
   uint32_t uid_base = 300'000;

@@ -107,6 +107,7 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
   }
   task.filename = text(object, "filename", task.filename);
   task.arguments = texts(object, "arguments");
+  task.native = texts(object, "native");
   task.allowed_imports = texts(object, "allowed_imports");
   task.imports_restricted = flag(object, "imports_restricted", true);
   if (const json::value* environment = member(object, "environment");

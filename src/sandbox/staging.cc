@@ -89,9 +89,11 @@ Result<void> put_file(int work, const InputFile& file, uint32_t uid) {
 }
 
 Result<void> fill(int in, int work, const Task& task, const std::string& task_json, uint32_t uid) {
-  BCAI_TRY(write_new(in, "task.json", task_json, 0444));
-  BCAI_TRY(write_new(in, "main.py", task.code, 0444));
-  BCAI_TRY(put_code(work, task, uid));
+  if (task.native.empty()) {
+    BCAI_TRY(write_new(in, "task.json", task_json, 0444));
+    BCAI_TRY(write_new(in, "main.py", task.code, 0444));
+    BCAI_TRY(put_code(work, task, uid));
+  }
   for (const InputFile& file : task.files) BCAI_TRY(put_file(work, file, uid));
   return {};
 }
@@ -108,8 +110,10 @@ Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string
   };
   BCAI_TRY_ASSIGN(UniqueFd tree, clone_read_only(root.tree));
   attach(std::move(tree), "");
-  BCAI_TRY_ASSIGN(UniqueFd runner, clone_read_only(root.runner));
-  attach(std::move(runner), "/opt/bcai");
+  if (!root.runner.empty()) {
+    BCAI_TRY_ASSIGN(UniqueFd runner, clone_read_only(root.runner));
+    attach(std::move(runner), "/opt/bcai");
+  }
   if (!root.interpreter.site_packages.empty()) {
     BCAI_TRY_ASSIGN(UniqueFd site, clone_read_only(root.interpreter.site_packages));
     attach(std::move(site), root.site_packages_inside());
@@ -138,7 +142,8 @@ Result<Stage> stage_directories(const Task& task, const Root& root, const std::s
   stage.work.reset(open(work.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!in_fd || !stage.work) return errno_error(errno, "open " + directory.string());
   BCAI_TRY(fill(in_fd.get(), stage.work.get(), task, task_json, kKeepOwner));
-  stage.binds = {{root.runner, "/opt/bcai", false}, {in, "/in", false}, {work, "/work", true}};
+  stage.binds = {{in, "/in", false}, {work, "/work", true}};
+  if (!root.runner.empty()) stage.binds.push_back({root.runner, "/opt/bcai", false});
   if (!root.interpreter.site_packages.empty()) {
     stage.binds.push_back({root.interpreter.site_packages, root.site_packages_inside(), false});
   }
