@@ -15,6 +15,8 @@ namespace {
 
 constexpr size_t kDiskThreads = 2;
 constexpr size_t kDiskQueueMax = 256;
+constexpr size_t kProgramThreads = 1;
+constexpr size_t kProgramQueueMax = 64;
 
 std::string problem_text(int status, ErrorCode code, std::string_view detail) {
   return to_text(problem_of_status(status, Error{code, std::string(detail)}));
@@ -44,6 +46,8 @@ struct Coordinator::Impl {
   std::unique_ptr<LogFeed> log_feed;
   std::unique_ptr<Dispatch> dispatch;
   std::unique_ptr<Worker> disk;
+  std::unique_ptr<Worker> programs;
+  std::unique_ptr<Referee> referee;
   std::unique_ptr<policy::Checker> checker;
   std::unique_ptr<Services> services;
   std::unique_ptr<net::Server> server;
@@ -52,7 +56,7 @@ struct Coordinator::Impl {
 
   Result<void> open_files();
   Result<void> start();
-  void make_parts();
+  Result<void> make_parts();
   void stop();
   net::ServerOptions server_options();
 };
@@ -70,7 +74,7 @@ Result<void> Coordinator::Impl::open_files() {
   return {};
 }
 
-void Coordinator::Impl::make_parts() {
+Result<void> Coordinator::Impl::make_parts() {
   gate = std::make_unique<DatabaseGate>(*database);
   timer = std::make_unique<Timer>(clock);
   authenticator = std::make_unique<Authenticator>(*gate);
@@ -84,7 +88,15 @@ void Coordinator::Impl::make_parts() {
                       .clock = clock,
                       .random = random,
                       .timing = options.timing,
-                      .on_lease = [this](Millis waited) { metrics.lease(waited); }});
+                      .on_lease = [this](Millis waited) { metrics.lease(waited); },
+                      .on_reconciled = [this] { referee->kick(); }});
+  BCAI_TRY_ASSIGN(referee, Referee::start({.database = *database,
+                                           .watch = *watch,
+                                           .artifacts = *artifacts,
+                                           .clock = clock,
+                                           .program = options.program,
+                                           .directory = options.data_directory / "rerun"}));
+  programs = std::make_unique<Worker>(kProgramThreads, kProgramQueueMax);
   disk = std::make_unique<Worker>(kDiskThreads, kDiskQueueMax);
   Observer observer{
       .submission = [this](std::string_view outcome) { metrics.submission(outcome); },
@@ -101,6 +113,8 @@ void Coordinator::Impl::make_parts() {
                                                  .logs = *logs,
                                                  .artifacts = *artifacts,
                                                  .disk = *disk,
+                                                 .programs = *programs,
+                                                 .referee = *referee,
                                                  .authenticator = *authenticator,
                                                  .challenges = *challenges,
                                                  .watch = *watch,
@@ -113,6 +127,7 @@ void Coordinator::Impl::make_parts() {
                                                  .uploads = options.uploads,
                                                  .observer = std::move(observer),
                                                  .version = BCAI_VERSION});
+  return {};
 }
 
 net::ServerOptions Coordinator::Impl::server_options() {
@@ -132,7 +147,7 @@ Result<void> Coordinator::Impl::start() {
   BCAI_TRY(database->write(
       [this](store::Connection& db) { return grace(db, clock.wall(), options.timing); }));
   BCAI_TRY_ASSIGN(checker, policy::Checker::start({.python = options.checker_python}));
-  make_parts();
+  BCAI_TRY(make_parts());
   BCAI_TRY_ASSIGN(server, net::Server::start(server_options(), make_routes(*services)));
   endpoint = server->endpoint();
   listening = server.get();
@@ -149,7 +164,9 @@ void Coordinator::Impl::stop() {
   if (server) server->stop();
   if (gate) gate->close();
   if (timer) timer->stop();
+  referee.reset();
   checker.reset();
+  programs.reset();
   disk.reset();
   database.reset();
 }

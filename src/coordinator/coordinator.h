@@ -20,6 +20,7 @@ struct CoordinatorOptions {
   std::string tls_certificate_file;
   std::string tls_key_file;
   std::string checker_python = "/usr/bin/python3";
+  std::string program = "/proc/self/exe";  // bcai: runs programs again whose replicas differ
   Timing timing;
   UploadLimits uploads;
 };

@@ -12,6 +12,7 @@ constexpr int64_t kCodeBytesMax = int64_t{1} << 20;
 constexpr int64_t kMemoryBytesMin = 16'000'000;
 constexpr int64_t kDiskBytesMin = 1'000'000;
 constexpr int64_t kBytesMax = 100'000'000'000'000;
+constexpr int64_t kReplicasMax = 5;
 
 bool is_utf8(std::string_view text) {
   size_t i = 0;
@@ -84,26 +85,27 @@ bool lies_in(std::string_view path, std::string_view directory) {
 }
 
 // Two files of one name, or a file where another needs a directory, cannot both be laid out. The
-// code is a file of the job too.
+// code is a file of the job too, when there is code.
 void refuse_clashes(Decoder& in, const JobSpec& spec) {
   const auto add = [&](std::string pointer, std::string message) {
     in.findings()->push_back({.pointer = std::move(pointer), .message = std::move(message)});
   };
   std::vector<std::pair<std::string, std::string_view>> files;  // with the pointer to its path
-  files.emplace_back(in.pointer_to("filename"), spec.filename);
+  if (spec.program.empty()) files.emplace_back(in.pointer_to("filename"), spec.filename);
   for (size_t i = 0; i < spec.files.size(); ++i) {
     files.emplace_back(fmt::format("{}/{}/path", in.pointer_to("files"), i), spec.files[i].path);
   }
   std::set<std::string_view> paths;
   for (const auto& [pointer, path] : files) {
     if (!paths.insert(path).second) {
-      add(pointer, path == spec.filename ? fmt::format("'{}' is the name of the code", path)
-                                         : fmt::format("'{}' is there twice", path));
+      const bool code = spec.program.empty() && path == spec.filename;
+      add(pointer, code ? fmt::format("'{}' is the name of the code", path)
+                        : fmt::format("'{}' is there twice", path));
     }
     if (lies_in(path, ".bcai")) add(pointer, "'.bcai' is the runner's own directory");
   }
-  if (lies_in(spec.filename, "outputs")) {
-    add(files[0].first, "'outputs' is the directory of what the job leaves");
+  if (spec.program.empty() && lies_in(spec.filename, "outputs")) {
+    add(in.pointer_to("filename"), "'outputs' is the directory of what the job leaves");
   }
   for (const auto& [pointer, path] : files) {
     for (size_t end = path.find('/'); end != path.npos; end = path.find('/', end + 1)) {
@@ -154,6 +156,44 @@ void read_files(Decoder& in, std::vector<InputFile>& files) {
   }
 }
 
+void read_program(Decoder& in, JobSpec& spec) {
+  in.read("program", spec.program, {.bytes_max = 255});
+  in.read("inputs", spec.inputs, 256, {.bytes_min = 1, .bytes_max = 255});
+  in.read("replicas", spec.replicas, {1, kReplicasMax});
+}
+
+// A native program has no Python, and what it has are files of the job.
+void check_program_members(Decoder& in, const JobSpec& spec) {
+  if (spec.program.empty()) {
+    if (!spec.inputs.empty()) in.add("inputs", "is for jobs with a program");
+    if (spec.replicas > 1) {
+      in.add("replicas", "needs a native program: only its bits are the same on every machine");
+    }
+    return;
+  }
+  const auto is_file = [&](const std::string& path) {
+    return std::any_of(spec.files.begin(), spec.files.end(),
+                       [&](const InputFile& file) { return file.path == path; });
+  };
+  if (!is_file(spec.program)) {
+    in.add("program", fmt::format("'{}' is none of the job's files", spec.program));
+  }
+  for (const auto& [name, path] : spec.inputs) {
+    if (is_file(path)) continue;
+    in.add("inputs", fmt::format("'{}' of input '{}' is none of the job's files", path, name));
+  }
+  if (!spec.arguments.empty()) in.add("arguments", "are for Python; a program takes inputs");
+  if (!spec.requirements.empty()) in.add("requirements", "are for Python");
+  if (!spec.allowed_imports.empty()) in.add("allowed_imports", "are for Python");
+  if (!spec.environment.empty()) in.add("environment", "is for Python");
+}
+
+std::string default_name(const JobSpec& spec) {
+  const std::string& path = spec.program.empty() ? spec.filename : spec.program;
+  const std::string base = path.substr(path.rfind('/') + 1);
+  return base == "main.py" ? "job" : base.substr(0, base.rfind('.'));
+}
+
 json::array strings(const std::vector<std::string>& texts) {
   json::array array;
   for (const std::string& text : texts) array.emplace_back(text);
@@ -167,7 +207,12 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   Decoder in(value, "", findings);
   in.take("id");
   in.read("name", spec.name, {.bytes_max = 128});
-  in.require("code", spec.code, TextLimit{1, kCodeBytesMax});
+  read_program(in, spec);
+  if (in.peek("program") == nullptr) {
+    in.require("code", spec.code, TextLimit{1, kCodeBytesMax});
+  } else if (in.take("code") != nullptr) {
+    in.add("code", "a job has code or a program, not both");
+  }
   in.read("filename", spec.filename, {.bytes_min = 1, .bytes_max = 255});
   in.read("arguments", spec.arguments, 256);
   read_files(in, spec.files);
@@ -190,6 +235,7 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   if (!is_utf8(spec.code)) in.add("code", "is not valid UTF-8");
   if (spec.code.find('\0') != std::string::npos) in.add("code", "contains a NUL character");
   if (!is_relative_path(spec.filename)) in.add("filename", "expected a relative path");
+  check_program_members(in, spec);
   refuse_clashes(in, spec);
   refuse_a_full_disk(in, spec);
   for (const auto& [name, text] : spec.environment) {
@@ -197,17 +243,22 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
       in.add("environment", fmt::format("'{}' is not a valid variable", name.substr(0, 64)));
     }
   }
-  if (spec.name.empty()) {
-    const std::string base = spec.filename.substr(spec.filename.rfind('/') + 1);
-    spec.name = base == "main.py" ? "job" : base.substr(0, base.rfind('.'));
-  }
+  if (spec.name.empty()) spec.name = default_name(spec);
   return spec;
 }
 
 json::value encode(const JobSpec& spec, bool with_code) {
   json::object out;
   out["name"] = spec.name;
-  if (with_code) out["code"] = spec.code;
+  if (!spec.program.empty()) {
+    json::object inputs;
+    for (const auto& [name, path] : spec.inputs) inputs[name] = path;
+    out["program"] = spec.program;
+    out["inputs"] = std::move(inputs);
+    out["replicas"] = spec.replicas;
+  } else if (with_code) {
+    out["code"] = spec.code;
+  }
   out["filename"] = spec.filename;
   out["arguments"] = strings(spec.arguments);
   json::array files;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a user asks for. The JSON form is the body of POST /v1/jobs (schema/openapi.yaml, Job
-// specification); the struct holds it with every default filled in.
+// What a user asks for: Python, or a native program. The JSON form is the body of POST /v1/jobs
+// (schema/openapi.yaml, Job specification); the struct holds it with every default filled in.
 #pragma once
 
 #include <cstdint>
@@ -34,10 +34,15 @@ struct InputFile {
 };
 
 struct JobSpec {
-  std::string name;                    // "" takes the file name's stem, or "job"
-  std::string code;                    // UTF-8 Python, 1 byte to 1 MiB
-  std::string filename = "main.py";    // where the code lies; shown in tracebacks
-  std::vector<std::string> arguments;  // sys.argv[1:]
+  std::string name;  // "" takes the file name's stem, or "job"
+  // Exactly one of the two: UTF-8 Python of 1 byte to 1 MiB, or the path of the file that is a
+  // native program in binary form (docs/formats/bcvm.md).
+  std::string code;
+  std::string program;
+  std::map<std::string, std::string> inputs;  // argument of the program's main → path of a file
+  int replicas = 1;                           // nodes that run the program; more than 1 compares
+  std::string filename = "main.py";           // where the code lies; shown in tracebacks
+  std::vector<std::string> arguments;         // sys.argv[1:]
   std::vector<InputFile> files;
   std::map<std::string, std::string> environment;
   std::vector<std::string> requirements;  // PEP 508 names with version specifiers

@@ -24,6 +24,15 @@ void each(Decoder& in, std::string_view key, size_t count_max,
   }
 }
 
+std::optional<Sha256> read_digest(Decoder& in, std::string_view key) {
+  std::string text;
+  in.read(key, text);
+  if (text.empty()) return std::nullopt;
+  if (Result<Sha256> digest = Sha256::parse(text); digest) return *digest;
+  in.add(key, "expected 64 hexadecimal digits");
+  return std::nullopt;
+}
+
 void read_usage(Decoder& in, Usage& usage) {
   const json::value* value = in.take("usage");
   if (value == nullptr) return;
@@ -75,8 +84,10 @@ json::value encode(const Usage& usage) {
 json::value encode(const AttemptResult& result) {
   json::array tensors;
   for (const TensorRef& tensor : result.tensors) {
-    tensors.push_back(json::object{
-        {"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", json::value_from(tensor.shape)}});
+    json::object one{
+        {"name", tensor.name}, {"dtype", tensor.dtype}, {"shape", json::value_from(tensor.shape)}};
+    if (tensor.sha256) one["sha256"] = tensor.sha256->text();
+    tensors.push_back(std::move(one));
   }
   json::array left_out;
   for (const LeftOut& item : result.left_out) {
@@ -99,6 +110,7 @@ json::value encode(const AttemptResult& result) {
                                             {"collect_ms", result.timings.collect_ms}}},
                    {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
+  if (result.commitment) out["commitment"] = result.commitment->text();
   if (!result.error.type.empty()) {
     out["error"] = json::object{{"type", result.error.type},
                                 {"message", result.error.message},
@@ -140,6 +152,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
         tensor.shape.push_back(extent.get_int64());
       }
     }
+    tensor.sha256 = read_digest(element, "sha256");
     result.tensors.push_back(std::move(tensor));
   });
   each(in, "left_out", 10'000, [&](Decoder& element) {
@@ -161,6 +174,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
     }
     result.artifacts.push_back(std::move(artifact));
   });
+  result.commitment = read_digest(in, "commitment");
   read_error(in, result.error);
   read_usage(in, result.usage);
   read_timings(in, result.timings);

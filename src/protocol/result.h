@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/crypto.h"
@@ -47,6 +49,7 @@ struct TensorRef {
   std::string name;   // of the Python variable, and of the entry in outputs.safetensors
   std::string dtype;  // as safetensors names it: "F32", "I64", …
   std::vector<int64_t> shape;
+  std::optional<Sha256> sha256;  // of its bytes: of a native program's result
 };
 
 // What the job itself says of its failure: a hint for people, never a ground for a decision.
@@ -57,6 +60,10 @@ struct JobError {
   int line = 0;  // in the user's file, 0 when unknown
 };
 
+// The artifacts of a native program.
+inline constexpr std::string_view kTensorsArtifact = "outputs.safetensors";
+inline constexpr std::string_view kReceiptArtifact = "outputs/receipt.json";
+
 struct AttemptResult {
   Outcome outcome = Outcome::kNodeFailure;
   int exit_code = 0;     // of a finished job; 128 + n when ended by signal n
@@ -65,6 +72,9 @@ struct AttemptResult {
   std::vector<TensorRef> tensors;
   std::vector<LeftOut> left_out;
   std::vector<ArtifactRef> artifacts;
+  // Of a native program's receipt, once the coordinator has held receipt and results against each
+  // other. What a node says here is not believed.
+  std::optional<Sha256> commitment;
   JobError error;
   Usage usage;
   Timings timings;

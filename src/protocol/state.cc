@@ -22,6 +22,7 @@ constexpr Transition<JobState> kJobTransitions[] = {
     {JobState::kActive, JobState::kCancelled}, {JobState::kActive, JobState::kLost},
     {JobState::kActive, JobState::kHeld},      {JobState::kVerifying, JobState::kSucceeded},
     {JobState::kVerifying, JobState::kActive}, {JobState::kVerifying, JobState::kDisputed},
+    {JobState::kVerifying, JobState::kFailed},  // so did the re-run
     {JobState::kHeld, JobState::kQueued},      {JobState::kHeld, JobState::kCancelled},
 };
 

@@ -3,7 +3,7 @@
 // do not hold is refused. What the user wants (Desired) is a column of its own, never a state.
 //
 //   JOB      queued ─► active ─► verifying ─► succeeded
-//              │         │           └──────► active (mismatch, more replicas) | disputed
+//              │         │           └──────► active (mismatch, more replicas) | disputed | failed
 //              ├─► expired               held (poison, needs a human)
 //              └─► cancelled   failed (reason class)   lost (attempts exhausted)
 //   ATTEMPT  offered ─► leased ─► staging ─► running ─► uploading ─► completed

@@ -108,8 +108,8 @@ class FakeJob:
     def json(self) -> dict[str, Any]:
         attempt = {
             "id": ATTEMPT, "node_id": "node_01k9x2m4c8q6t3v5w7y9z1a2b7", "node_name": "fake",
-            "epoch": 1, "state": "running", "reason": "", "created_at": TIME, "started_at": TIME,
-            "ended_at": None,
+            "epoch": 1, "replica": 0, "state": "running", "reason": "", "created_at": TIME,
+            "started_at": TIME, "ended_at": None,
         }  # fmt: skip
         value = {
             "id": self.id, "name": self.spec.get("name", "job"), "state": self.state,
@@ -117,7 +117,7 @@ class FakeJob:
             "version": self.version, "owner": "key_01k9x2m4c8q6t3v5w7y9z1a2b5",
             "created_at": TIME, "started_at": None, "ended_at": None, "progress": self.progress,
             "attempts": [attempt] if self.attempted else [], "result": None,
-            "spec": SPEC,
+            "quote": None, "verification": None, "spec": SPEC,
         }  # fmt: skip
         return json.loads(json.dumps(value))
 

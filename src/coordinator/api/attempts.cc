@@ -6,6 +6,7 @@
 
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
+#include "coordinator/programs/answer.h"
 #include "coordinator/store/artifacts.h"
 
 namespace bcai::coordinator {
@@ -25,6 +26,8 @@ struct Sent {
   int64_t offset = 0;
   JobId job;
   AttemptResult result;
+  JobSpec spec;       // of the job
+  std::string quote;  // and what it was quoted at, "" of Python
 };
 using SentPtr = std::shared_ptr<Sent>;
 
@@ -74,11 +77,42 @@ void complete_attempt(Services& services, const SentPtr& sent) {
         sent->call.reply.send(json_response(200, json::object{{"published", published}}));
         services.watch.changed({sent->job});
         services.log_feed.log_grew(sent->job);
+        if (sent->spec.replicas > 1) services.referee.kick();
         if (services.observer.attempt) {
           services.observer.attempt(published ? name(sent->result.outcome) : "fenced");
         }
       });
   services.dispatch.kick();
+}
+
+// A receipt that does not hold together, or results that it does not commit to, are this node's
+// failure, and say nothing about the job.
+void check_program_answer(Services& services, const SentPtr& sent) {
+  AttemptResult& result = sent->result;
+  const FindFile find_file = [&services](const Sha256& sha256) {
+    return services.artifacts.path_of(sha256);
+  };
+  for (const ArtifactRef& artifact : result.artifacts) {
+    if (services.artifacts.size(artifact.sha256)) continue;
+    return sent->call.reply.send(problem_response(error(ErrorCode::kFailedPrecondition,
+                                                        "artifact '{}' {} has not been uploaded",
+                                                        artifact.name, artifact.sha256.text())));
+  }
+  const Result<json::value> quote = parse_json(sent->quote);
+  BCAI_ASSERT(quote);
+  Result<CheckedAnswer> answer = check_answer(sent->spec, decode_quote(*quote), result, find_file);
+  if (answer) {
+    result.commitment = answer->commitment;
+    result.tensors = std::move(answer->tensors);
+  } else {
+    const int64_t log_bytes = result.log_bytes;
+    const Usage usage = result.usage;
+    result = {};
+    result.detail = fmt::format("what it sent is refused: {}", answer.error().message);
+    result.log_bytes = log_bytes;
+    result.usage = usage;
+  }
+  complete_attempt(services, sent);
 }
 
 // The log is whole and on disk before its result can be seen. A fenced attempt's log is not asked
@@ -89,7 +123,12 @@ void finish_log(Services& services, const SentPtr& sent, int64_t bytes_max, bool
                                                        bytes_max, services.clock.wall());
     if (!finished) return sent->call.reply.send(problem_response(finished.error()));
   }
-  complete_attempt(services, sent);
+  const AttemptResult& result = sent->result;
+  const bool answers = result.outcome == Outcome::kFinished && result.exit_code == 0;
+  if (fenced || sent->quote.empty() || !answers) return complete_attempt(services, sent);
+  const bool taken =
+      services.programs.post([&services, sent] { check_program_answer(services, sent); });
+  if (!taken) busy(sent->call.reply);
 }
 
 }  // namespace
@@ -136,6 +175,7 @@ void send_result(Services& services, Call call) {
   const net::Reply& reply = sent->call.reply;
   if (!findings.empty()) return reply.send(findings_response("result", findings));
   sent->call.request.body = {};
+  sent->result.commitment.reset();
   sent->attempt = *attempt;
   sent->epoch = *epoch;
   services.database.read([&services, sent](store::Connection& db) {
@@ -145,6 +185,8 @@ void send_result(Services& services, Call call) {
       sent->job = *job;
       if (const Result<JobRecord> record = find_job(db, *job); record) {
         bytes_max = log_bytes_max(record->spec);
+        sent->spec = record->spec;
+        sent->quote = record->quote;
       }
     }
     const bool fenced = !job;

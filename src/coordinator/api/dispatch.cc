@@ -203,6 +203,7 @@ void Dispatch::reconcile_now() {
         deadline_within(outcome->next - options_.clock.wall());
         if (outcome->changed.empty()) return;
         options_.watch.changed(outcome->changed);
+        if (options_.on_reconciled) options_.on_reconciled();
         kick();
       });
 }

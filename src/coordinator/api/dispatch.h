@@ -30,6 +30,7 @@ struct DispatchOptions {
   Random& random;
   Timing timing;
   std::function<void(Millis waited)> on_lease;  // from being submitted to being granted
+  std::function<void()> on_reconciled;          // some jobs changed by the passing of time
 };
 
 struct LeasePoll {

@@ -8,6 +8,13 @@ json::value time_or_null(const std::optional<WallTime>& time) {
   return time ? json::value(format_time(*time)) : json::value(nullptr);
 }
 
+json::value stored_json(const std::string& text) {
+  if (text.empty()) return nullptr;
+  Result<json::value> value = parse_json(text);
+  BCAI_ASSERT(value);
+  return *std::move(value);
+}
+
 json::value short_result(store::Connection& db, const JobRecord& job) {
   if (!is_terminal(job.state)) return nullptr;
   const Result<AttemptResult> found = find_result(db, job.id);
@@ -74,6 +81,7 @@ json::object job_json(store::Connection& db, const JobRecord& job) {
                                     {"node_id", attempt.node.text()},
                                     {"node_name", attempt.node_name},
                                     {"epoch", attempt.epoch},
+                                    {"replica", attempt.replica},
                                     {"state", to_json(name(attempt.state))},
                                     {"reason", attempt.reason},
                                     {"created_at", format_time(attempt.created_at)},
@@ -95,6 +103,8 @@ json::object job_json(store::Connection& db, const JobRecord& job) {
       {"progress", encode(job.attempts.empty() ? Progress{} : job.attempts.back().progress)},
       {"attempts", std::move(attempts)},
       {"result", short_result(db, job)},
+      {"quote", stored_json(job.quote)},
+      {"verification", stored_json(job.verification)},
       {"spec", encode(job.spec, false)}};
 }
 
@@ -123,6 +133,8 @@ json::object results_json(const JobRecord& job, AttemptId attempt, const Attempt
                    {"attempt_id", attempt.text()}};
   json::value encoded = encode(result);
   for (auto& member : encoded.as_object()) out[member.key()] = std::move(member.value());
+  out["quote"] = stored_json(job.quote);
+  out["verification"] = stored_json(job.verification);
   return out;
 }
 

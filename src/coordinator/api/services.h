@@ -11,6 +11,7 @@
 #include "coordinator/api/dispatch.h"
 #include "coordinator/api/gate.h"
 #include "coordinator/api/log_feed.h"
+#include "coordinator/api/referee.h"
 #include "coordinator/api/timer.h"
 #include "coordinator/api/upload_limits.h"
 #include "coordinator/api/watch.h"
@@ -35,6 +36,8 @@ struct Services {
   LogStore& logs;
   ArtifactStore& artifacts;
   Worker& disk;
+  Worker& programs;  // reads native programs and receipts
+  Referee& referee;
   Authenticator& authenticator;
   const Challenges& challenges;
   JobWatch& watch;

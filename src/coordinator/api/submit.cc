@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /v1/jobs: decode, check the code, commit, answer. Everything wrong is told at once.
+// POST /v1/jobs: decode, check the code or the program, commit, answer. Everything wrong is told at
+// once.
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
 #include "coordinator/api/job_json.h"
+#include "coordinator/programs/quote.h"
 #include "coordinator/store/artifacts.h"
 
 namespace bcai::coordinator {
@@ -115,6 +117,18 @@ void answer(Services& services, const PendingPtr& pending, const Result<void>& d
   pending->call.reply.send(std::move(response));
 }
 
+void store(Services& services, const PendingPtr& pending) {
+  const Millis queue_timeout(pending->submission.spec.queue_timeout_s * 1000);
+  services.database.write(
+      [&services, pending](store::Connection& db) { return commit(services, db, *pending); },
+      [&services, pending, queue_timeout](Result<void> done) {
+        answer(services, pending, done);
+        if (done && pending->created) services.dispatch.deadline_within(queue_timeout);
+      });
+  // Behind the write, so that both can share one commit.
+  services.dispatch.kick();
+}
+
 void checked(Services& services, const PendingPtr& pending,
              const Result<policy::CheckReport>& report) {
   if (report) {
@@ -128,15 +142,42 @@ void checked(Services& services, const PendingPtr& pending,
     refuse(services, pending, findings_response("job", pending->findings));
     return;
   }
-  const Millis queue_timeout(pending->submission.spec.queue_timeout_s * 1000);
-  services.database.write(
-      [&services, pending](store::Connection& db) { return commit(services, db, *pending); },
-      [&services, pending, queue_timeout](Result<void> done) {
-        answer(services, pending, done);
-        if (done && pending->created) services.dispatch.deadline_within(queue_timeout);
-      });
-  // Behind the write, so that both can share one commit.
-  services.dispatch.kick();
+  store(services, pending);
+}
+
+void quote_and_store(Services& services, const PendingPtr& pending) {
+  const FindFile find_file = [&services](const Sha256& sha256) {
+    return services.artifacts.path_of(sha256);
+  };
+  const std::optional<Quote> quote =
+      quote_program(pending->submission.spec, find_file, &pending->findings);
+  if (!quote) {
+    refuse(services, pending, findings_response("job", pending->findings));
+    return;
+  }
+  pending->submission.quote = to_text(encode(*quote));
+  store(services, pending);
+}
+
+// A program is a file, so first it must be one that the submitter may read.
+void check_program(Services& services, const PendingPtr& pending) {
+  if (!pending->findings.empty()) {
+    refuse(services, pending, findings_response("job", pending->findings));
+    return;
+  }
+  services.database.read([&services, pending](store::Connection& db) {
+    const Result<void> readable = check_files(db, *pending);
+    if (!readable) {
+      refuse(services, pending, problem_response(readable.error(), pending->findings));
+      return;
+    }
+    const bool taken =
+        services.programs.post([&services, pending] { quote_and_store(services, pending); });
+    if (taken) return;
+    refuse(services, pending,
+           problem_response(
+               error(ErrorCode::kUnavailable, "too many programs wait to be verified; try again")));
+  });
 }
 
 }  // namespace
@@ -155,6 +196,7 @@ void submit_job(Services& services, Call call) {
   submission.spec = decode_job_spec(*body, &pending->findings);
   check_spec(submission.spec, &pending->findings);
 
+  if (!submission.spec.program.empty()) return check_program(services, pending);
   const bool code_is_bad = std::any_of(pending->findings.begin(), pending->findings.end(),
                                        [](const Finding& one) { return one.pointer == "/code"; });
   if (code_is_bad || submission.spec.code.empty()) {

@@ -148,6 +148,12 @@ Result<void> accept(store::Connection& db, WallTime now, AttemptRow attempt,
     attempt.state = AttemptState::kLeased;
   }
   if (result.outcome != Outcome::kNodeFailure) BCAI_TRY(note_unheard(db, now, attempt, result));
+  if (result.commitment) {
+    BCAI_TRY(db.prepare("UPDATE attempts SET commitment = ? WHERE id = ?")
+                 .bind_blob(bytes_of(*result.commitment))
+                 .bind_blob(bytes_of(attempt.id))
+                 .run());
+  }
   const Ending ending = ending_of(attempt, result);
   BCAI_TRY_ASSIGN(const bool moved,
                   end_attempt(db, now, attempt, ending.state, ending.failure,
@@ -176,7 +182,7 @@ Result<Completion> complete(store::Connection& db, WallTime now, NodeId node, At
     if (known) return Completion{.published = row.integer(0) == 0};
   }
   if (is_terminal(attempt.state) || is_terminal(attempt.job_state) ||
-      attempt.job_epoch != attempt.epoch) {
+      attempt.replica_epoch != attempt.epoch) {
     return keep_fenced(db, now, attempt, result);
   }
   BCAI_TRY(require_artifacts(result, has_artifact));
@@ -187,7 +193,7 @@ Result<Completion> complete(store::Connection& db, WallTime now, NodeId node, At
 Result<JobId> check_epoch(store::Connection& db, NodeId node, AttemptId attempt, int64_t epoch) {
   BCAI_TRY_ASSIGN(const AttemptRow found, load_own_attempt(db, node, attempt, epoch));
   const bool given_up = found.state == AttemptState::kLost ||
-                        found.state == AttemptState::kFenced || found.job_epoch != found.epoch;
+                        found.state == AttemptState::kFenced || found.replica_epoch != found.epoch;
   if (!given_up) return found.job;
   return error(ErrorCode::kFailedPrecondition, "attempt {} is fenced: it was given up",
                attempt.text());

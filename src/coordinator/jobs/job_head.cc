@@ -41,7 +41,8 @@ Result<bool> has_work_for_nodes(store::Connection& db) {
 Result<AttemptId> find_result_attempt(store::Connection& db, JobId job) {
   store::Statement row = db.prepare(
       "SELECT r.attempt FROM jobs j JOIN results r ON r.job = j.id"
-      " WHERE j.id = ? AND (r.attempt = j.published OR (j.published IS NULL AND r.fenced = 0))"
+      " WHERE j.id = ? AND (r.attempt = j.published"
+      "  OR (j.published IS NULL AND r.fenced = 0 AND j.replicas = 1))"
       " ORDER BY r.received_at DESC LIMIT 1");
   row.bind_blob(store::bytes_of(job));
   BCAI_TRY_ASSIGN(const bool found, row.step());

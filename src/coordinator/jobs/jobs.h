@@ -19,6 +19,7 @@
 #include "protocol/job.h"
 #include "protocol/node.h"
 #include "protocol/result.h"
+#include "protocol/verification.h"
 
 namespace bcai::coordinator {
 
@@ -40,6 +41,7 @@ struct Submission {
   JobId id;
   KeyId owner;
   JobSpec spec;
+  std::string quote;  // JSON, of a native program; kept as it is
 };
 
 // created is false when the same submission was there before. kAlreadyExists: another
@@ -89,6 +91,26 @@ struct Completion {
 Result<Completion> complete(store::Connection& db, WallTime now, NodeId node, AttemptId attempt,
                             int64_t epoch, const AttemptResult& result,
                             const std::function<bool(const Sha256&)>& has_artifact);
+
+// --- replicas ---
+
+// A job whose replicas gave different answers, for the coordinator to run again.
+struct Dispute {
+  JobId job;
+  JobSpec spec;
+  struct Answer {
+    ReplicaAnswer answer;
+    AttemptResult result;
+  };
+  std::vector<Answer> answers;  // by replica
+};
+// The oldest.
+Result<std::optional<Dispute>> find_dispute(store::Connection& db);
+
+// What the re-run showed: kept with the job, which ends as it says. Does nothing to a job that is
+// in dispute no more.
+Result<void> resolve(store::Connection& db, WallTime now, JobId job,
+                     const Verification& verification);
 
 // May this node still write for this attempt? kFailedPrecondition when it is fenced.
 Result<JobId> check_epoch(store::Connection& db, NodeId node, AttemptId attempt, int64_t epoch);

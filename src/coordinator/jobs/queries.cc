@@ -21,7 +21,7 @@ T stored(Result<T> parsed) {
 
 #define BCAI_SELECT_JOB                                                                     \
   "SELECT id, owner, state, desired, reason_code, reason, version, created_at, started_at," \
-  " ended_at, published, spec, shape FROM jobs "
+  " ended_at, published, spec, shape, quote, verification FROM jobs "
 
 JobRecord read_job(const store::Statement& row) {
   return {.id = bytes_at<JobId>(row, 0),
@@ -36,14 +36,17 @@ JobRecord read_job(const store::Statement& row) {
           .ended_at = optional_time_at(row, 9),
           .spec = spec_of(row.text(11)),
           .attempts = {},
-          .published = optional_bytes_at<AttemptId>(row, 10)};
+          .published = optional_bytes_at<AttemptId>(row, 10),
+          .quote = std::string(row.text(13)),
+          .verification = std::string(row.text(14))};
 }
 
 Result<std::vector<AttemptRecord>> attempts_of(store::Connection& db, JobId job) {
   std::vector<AttemptRecord> attempts;
   store::Statement rows = db.prepare(
       "SELECT a.id, a.node, n.name, a.epoch, a.state, a.reason, a.created_at, a.started_at,"
-      " a.ended_at, a.progress FROM attempts a JOIN nodes n ON n.id = a.node WHERE a.job = ?"
+      " a.ended_at, a.progress, a.replica FROM attempts a JOIN nodes n ON n.id = a.node WHERE "
+      "a.job = ?"
       " ORDER BY a.epoch");
   rows.bind_blob(bytes_of(job));
   while (true) {
@@ -53,6 +56,7 @@ Result<std::vector<AttemptRecord>> attempts_of(store::Connection& db, JobId job)
                         .node = bytes_at<NodeId>(rows, 1),
                         .node_name = std::string(rows.text(2)),
                         .epoch = rows.integer(3),
+                        .replica = static_cast<int>(rows.integer(10)),
                         .state = stored(parse_attempt_state(rows.text(4))),
                         .reason = std::string(rows.text(5)),
                         .created_at = time_at(rows, 6),
@@ -168,7 +172,8 @@ Result<std::vector<EventRecord>> job_events(store::Connection& db, JobId job) {
 Result<AttemptResult> find_result(store::Connection& db, JobId job) {
   store::Statement row = db.prepare(
       "SELECT r.result FROM jobs j JOIN results r ON r.job = j.id"
-      " WHERE j.id = ? AND (r.attempt = j.published OR (j.published IS NULL AND r.fenced = 0))"
+      " WHERE j.id = ? AND (r.attempt = j.published"
+      "  OR (j.published IS NULL AND r.fenced = 0 AND j.replicas = 1))"
       " ORDER BY r.received_at DESC LIMIT 1");
   BCAI_TRY_ASSIGN(const bool found, row.bind_blob(bytes_of(job)).step());
   if (!found) return error(ErrorCode::kNotFound, "job {} has no result", job.text());

@@ -15,6 +15,7 @@ struct AttemptRecord {
   NodeId node;
   std::string node_name;
   int64_t epoch = 0;
+  int replica = 0;
   AttemptState state = AttemptState::kOffered;
   std::string reason;
   WallTime created_at;
@@ -37,6 +38,8 @@ struct JobRecord {
   JobSpec spec;                         // without its code
   std::vector<AttemptRecord> attempts;  // oldest first
   std::optional<AttemptId> published;   // the attempt whose result is the job's
+  std::string quote;                    // JSON as it was stored, "" of Python
+  std::string verification;             // JSON as it was stored, "" before there is one
 };
 
 struct EventRecord {
@@ -69,7 +72,8 @@ struct NodeRecord {
 Result<JobRecord> find_job(store::Connection& db, JobId job);  // kNotFound
 Result<std::vector<JobRecord>> list_jobs(store::Connection& db, const JobFilter& filter);
 Result<std::vector<EventRecord>> job_events(store::Connection& db, JobId job);
-// Of the published attempt, or else of the last one that has a result. kNotFound before that.
+// Of the published attempt, or else of the last one that has a result; of a job with replicas the
+// published one alone. kNotFound before that.
 Result<AttemptResult> find_result(store::Connection& db, JobId job);
 Result<std::vector<NodeRecord>> list_nodes(store::Connection& db, WallTime now,
                                            const Timing& timing);

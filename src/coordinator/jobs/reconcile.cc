@@ -61,30 +61,32 @@ Result<void> expire_attempt(store::Connection& db, WallTime now, AttemptId id, c
 struct DueJob {
   JobState state = JobState::kQueued;
   Desired desired = Desired::kRun;
-  std::optional<AttemptId> live;
+  std::vector<AttemptId> live;
   std::string reason;
 };
 
 Result<DueJob> load_due_job(store::Connection& db, JobId id) {
-  store::Statement row = db.prepare(
-      "SELECT state, desired, (SELECT id FROM attempts WHERE job = jobs.id AND deadline IS NOT "
-      "NULL), reason"
-      " FROM jobs WHERE id = ?");
+  store::Statement row = db.prepare("SELECT state, desired, reason FROM jobs WHERE id = ?");
   BCAI_TRY(row.bind_blob(bytes_of(id)).step());
   const auto state = parse_job_state(row.text(0));
   const auto desired = parse_desired(row.text(1));
   BCAI_ASSERT(state && desired);
-  return DueJob{.state = *state,
-                .desired = *desired,
-                .live = store::optional_bytes_at<AttemptId>(row, 2),
-                .reason = std::string(row.text(3))};
+  DueJob job{.state = *state, .desired = *desired, .live = {}, .reason = std::string(row.text(2))};
+  store::Statement live =
+      db.prepare("SELECT id FROM attempts WHERE job = ? AND deadline IS NOT NULL ORDER BY epoch");
+  live.bind_blob(bytes_of(id));
+  while (true) {
+    BCAI_TRY_ASSIGN(const bool found, live.step());
+    if (!found) return job;
+    job.live.push_back(bytes_at<AttemptId>(live, 0));
+  }
 }
 
-// A job that should long have ended. Its node is told to stop it; when that does not help either,
-// the attempt is given up, and not tried again while it may still run.
-Result<void> stop_overdue(store::Connection& db, WallTime now, JobId id, const DueJob& job) {
-  BCAI_ASSERT(job.live);
-  BCAI_TRY_ASSIGN(const AttemptRow attempt, load_attempt(db, *job.live));
+// An attempt of a job that should long have ended. Its node is told to stop it; when that does not
+// help either, the attempt is given up, and not tried again while it may still run.
+Result<void> stop_overdue(store::Connection& db, WallTime now, JobId id, const DueJob& job,
+                          AttemptId live) {
+  BCAI_TRY_ASSIGN(const AttemptRow attempt, load_attempt(db, live));
   if (attempt.desired != Desired::kCancel) {
     BCAI_TRY(db.prepare("UPDATE attempts SET desired = 'cancel' WHERE id = ?")
                  .bind_blob(bytes_of(attempt.id))
@@ -121,7 +123,11 @@ Result<void> expire_job(store::Connection& db, WallTime now, JobId id,
           db, now, id, JobState::kExpired,
           {.actor = kActor, .code = "queue_timeout", .reason = expired_because(job.reason)}));
       return {};
-    case JobState::kActive: return stop_overdue(db, now, id, job);
+    case JobState::kActive:
+      for (const AttemptId live : job.live) BCAI_TRY(stop_overdue(db, now, id, job, live));
+      return {};
+    case JobState::kVerifying:
+      return resolve(db, now, id, {.reason = "the re-run did not end in time"});
     default: return cancel(db, now, id, kActor);  // held, and nobody decided
   }
 }

@@ -99,15 +99,21 @@ Result<void> add_groups(store::Connection& db, KeyId owner, int64_t start, size_
   return {};
 }
 
-Result<std::vector<NodeId>> failed_nodes(store::Connection& db, JobId job) {
-  std::vector<NodeId> nodes;
+// What earlier attempts mean for the next: the nodes that failed, and of several replicas those
+// that have answered and where.
+Result<void> note_earlier(store::Connection& db, QueuedJob& job) {
   store::Statement rows =
-      db.prepare("SELECT DISTINCT node FROM attempts WHERE job = ? AND failure = 'infra'");
-  rows.bind_blob(bytes_of(job));
+      db.prepare("SELECT DISTINCT node, failure = 'infra' FROM attempts WHERE job = ?");
+  rows.bind_blob(bytes_of(job.id));
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
-    if (!row) return nodes;
-    nodes.push_back(bytes_at<NodeId>(rows, 0));
+    if (!row) return {};
+    if (rows.integer(1) != 0) {
+      job.failed_on.push_back(bytes_at<NodeId>(rows, 0));
+    } else if (job.spec->replicas > 1) {
+      job.taken.push_back(bytes_at<NodeId>(rows, 0));
+      job.attempts_wanted -= 1;
+    }
   }
 }
 
@@ -129,10 +135,10 @@ Result<void> add_jobs(store::Connection& db, const Group& group, size_t count_ma
                   .spec = &spec->second,
                   .queued_at = time_at(rows, 1),
                   .failed_on = {},
+                  .attempts_wanted = spec->second.replicas,
+                  .taken = {},
                   .running_of_owner = running};
-    if (rows.integer(2) > 0) {
-      BCAI_TRY_ASSIGN(job.failed_on, failed_nodes(db, job.id));
-    }
+    if (rows.integer(2) > 0) BCAI_TRY(note_earlier(db, job));
     window.reasons[job.id] = {std::string(rows.text(3)), std::string(rows.text(4))};
     window.jobs.push_back(std::move(job));
   }
@@ -169,38 +175,61 @@ Result<void> load_window(store::Connection& db, uint64_t seed, Window& window) {
 
 // --- granting ---
 
-Result<Lease> lease_of(store::Connection& db, JobId job, AttemptId attempt, const Timing& timing) {
-  store::Statement row = db.prepare("SELECT epoch, spec, code FROM jobs WHERE id = ?");
+Result<Lease> lease_of(store::Connection& db, JobId job, AttemptId attempt, int64_t epoch,
+                       const Timing& timing) {
+  store::Statement row = db.prepare("SELECT spec, code FROM jobs WHERE id = ?");
   BCAI_TRY(row.bind_blob(bytes_of(job)).step());
   return Lease{.attempt = attempt,
                .job = job,
-               .epoch = row.integer(0),
+               .epoch = epoch,
                .lost_after_ms = timing.lost_after.count(),
-               .spec = spec_of(row.text(1), row.text(2))};
+               .spec = spec_of(row.text(0), row.text(1))};
 }
 
-Result<Grant> grant(store::Connection& db, WallTime now, Random& random, JobId job,
+// The replicas that no attempt of the job runs or has answered.
+Result<std::vector<int>> open_replicas(store::Connection& db, JobId job) {
+  store::Statement wanted = db.prepare("SELECT replicas FROM jobs WHERE id = ?");
+  BCAI_TRY(wanted.bind_blob(bytes_of(job)).step());
+  std::set<int64_t> taken;
+  store::Statement rows =
+      db.prepare("SELECT replica FROM attempts WHERE job = ? AND failure <> 'infra'");
+  rows.bind_blob(bytes_of(job));
+  while (true) {
+    BCAI_TRY_ASSIGN(const bool row, rows.step());
+    if (!row) break;
+    taken.insert(rows.integer(0));
+  }
+  std::vector<int> open;
+  for (int replica = 0; replica < wanted.integer(0); ++replica) {
+    if (!taken.contains(replica)) open.push_back(replica);
+  }
+  return open;
+}
+
+// One attempt of a queued job, which the caller settles.
+Result<Grant> grant(store::Connection& db, WallTime now, Random& random, JobId job, int replica,
                     const Node& node, const Timing& timing) {
   BCAI_TRY_ASSIGN(const int64_t changed,
                   db.prepare("UPDATE jobs SET epoch = epoch + 1 WHERE id = ? AND state = 'queued'")
                       .bind_blob(bytes_of(job))
                       .run());
   BCAI_ASSERT(changed == 1);  // it was queued when this transaction read it
+  store::Statement epoch = db.prepare("SELECT epoch FROM jobs WHERE id = ?");
+  BCAI_TRY(epoch.bind_blob(bytes_of(job)).step());
   const AttemptId attempt = AttemptId::make(now, random);
-  BCAI_TRY_ASSIGN(Lease lease, lease_of(db, job, attempt, timing));
+  BCAI_TRY_ASSIGN(Lease lease, lease_of(db, job, attempt, epoch.integer(0), timing));
   const std::string reason = fmt::format("offered to {}", node.name);
   const WallTime deadline = now + timing.lost_after;
   store::Statement insert = db.prepare(
       "INSERT INTO attempts (id, job, node, epoch, state, desired, failure, responsible, deadline,"
-      " heard_at, offered_at, offers, reason_code, reason, created_at, progress)"
+      " heard_at, offered_at, offers, reason_code, reason, created_at, progress, replica)"
       " VALUES (?1, ?2, ?3, ?4, 'offered', 'run', '', 'node', ?5, ?6, ?6, 1, 'offered', ?7, ?6, "
-      "?8)");
+      "?8, ?9)");
   insert.bind_blob(bytes_of(attempt)).bind_blob(bytes_of(job)).bind_blob(bytes_of(node.id));
   insert.bind(lease.epoch).bind(deadline.ms).bind(now.ms).bind(reason);
-  BCAI_TRY(insert.bind(to_text(encode(Progress{}))).run());
+  BCAI_TRY(insert.bind(to_text(encode(Progress{}))).bind(replica).run());
   BCAI_TRY(add_event(db, now, job, attempt, "attempt.offered",
                      {.actor = "scheduler", .code = "offered", .reason = reason}));
-  BCAI_TRY(settle(db, now, job, "scheduler"));
   return Grant{.node = node.id, .lease = std::move(lease)};
 }
 
@@ -209,12 +238,13 @@ struct Offer {
   JobId job;
   WallTime offered_at;
   int64_t offers = 0;
+  int64_t epoch = 0;
 };
 
 Result<std::vector<Offer>> open_offers(store::Connection& db, WallTime now, NodeId node) {
   std::vector<Offer> offers;
   store::Statement rows = db.prepare(
-      "SELECT id, job, offered_at, offers FROM attempts WHERE state = 'offered' AND node = ?"
+      "SELECT id, job, offered_at, offers, epoch FROM attempts WHERE state = 'offered' AND node = ?"
       " AND desired = 'run' AND created_at > ? ORDER BY created_at, id");
   rows.bind_blob(bytes_of(node)).bind(now.ms - kOfferedAtMost.count());
   while (true) {
@@ -223,7 +253,8 @@ Result<std::vector<Offer>> open_offers(store::Connection& db, WallTime now, Node
     offers.push_back({.attempt = bytes_at<AttemptId>(rows, 0),
                       .job = bytes_at<JobId>(rows, 1),
                       .offered_at = time_at(rows, 2),
-                      .offers = rows.integer(3)});
+                      .offers = rows.integer(3),
+                      .epoch = rows.integer(4)});
   }
 }
 
@@ -238,7 +269,7 @@ Result<void> grant_again(store::Connection& db, WallTime now, const Waiting& wai
                                                   offer.attempt) == waiting.held->end()
                                       : overdue;
     if (!missing || (offer.offers >= kOffersAtOnce && !overdue)) continue;
-    BCAI_TRY_ASSIGN(Lease lease, lease_of(db, offer.job, offer.attempt, timing));
+    BCAI_TRY_ASSIGN(Lease lease, lease_of(db, offer.job, offer.attempt, offer.epoch, timing));
     if (!has_room(free, lease.spec.hardware)) continue;
     // It is on its way from now, and given up no sooner than one that is new.
     BCAI_TRY(db.prepare("UPDATE attempts SET offered_at = ?1, offers = offers + 1, heard_at = ?1,"
@@ -297,10 +328,16 @@ Result<std::vector<Grant>> schedule(store::Connection& db, WallTime now, Random&
     by_id[node.id] = &node;
   }
   const Plan made = plan(window.jobs, snapshot, seed);
-  for (const Placement& placement : made.placements) {
-    BCAI_TRY_ASSIGN(Grant granted,
-                    grant(db, now, random, placement.job, *by_id.at(placement.node), timing));
-    grants.push_back(std::move(granted));
+  for (size_t i = 0; i < made.placements.size();) {
+    const JobId job = made.placements[i].job;
+    BCAI_TRY_ASSIGN(const std::vector<int> replicas, open_replicas(db, job));
+    for (const int replica : replicas) {
+      BCAI_ASSERT(i < made.placements.size() && made.placements[i].job == job);
+      const Node& node = *by_id.at(made.placements[i++].node);
+      BCAI_TRY_ASSIGN(Grant granted, grant(db, now, random, job, replica, node, timing));
+      grants.push_back(std::move(granted));
+    }
+    BCAI_TRY(settle(db, now, job, "scheduler"));
   }
   BCAI_TRY(write_reasons(db, made, window));
   return grants;

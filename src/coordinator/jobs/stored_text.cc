@@ -40,7 +40,7 @@ JobSpec spec_of(std::string_view text) {
 
 JobSpec spec_of(std::string_view text, std::string_view code) {
   json::value value = parse_stored(text);
-  value.as_object()["code"] = "#";
+  if (!value.as_object().contains("program")) value.as_object()["code"] = "#";
   std::vector<Finding> by_later_rules;  // it was admitted by those of its day
   JobSpec spec = decode_job_spec(value, &by_later_rules);
   spec.code = code;
@@ -53,6 +53,7 @@ std::string needs_text(const JobSpec& spec) {
   for (const char* key : {"hardware", "requirements"}) {
     needs[key] = std::move(whole.as_object()[key]);
   }
+  if (spec.replicas > 1) needs["replicas"] = spec.replicas;
   return to_text(needs);
 }
 
@@ -89,6 +90,11 @@ Capacity capacity_of(std::string_view text) { return decode_stored(text, decode_
 
 AttemptResult result_of(std::string_view text) {
   return decode_stored(text, decode_attempt_result);
+}
+
+std::optional<Verification> verification_of(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  return decode_stored(text, decode_verification);
 }
 
 std::shared_ptr<const Capabilities> capabilities_at(const store::Statement& row, int digest_column,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,7 @@
 #include "protocol/job.h"
 #include "protocol/node.h"
 #include "protocol/result.h"
+#include "protocol/verification.h"
 
 namespace bcai::coordinator {
 
@@ -22,11 +24,12 @@ JobSpec spec_of(std::string_view text, std::string_view code);
 // What decides where a job can run, and a hash of it: jobs of equal text fit the same nodes.
 std::string needs_text(const JobSpec& spec);
 int64_t shape_of(std::string_view needs);
-JobSpec needs_of(std::string_view text);  // hardware and requirements only
+JobSpec needs_of(std::string_view text);  // hardware, requirements and replicas
 
 Progress progress_of(std::string_view text);
 Capacity capacity_of(std::string_view text);
 AttemptResult result_of(std::string_view text);
+std::optional<Verification> verification_of(std::string_view text);  // "" is none
 
 // Nodes tell of hundreds of packages, and are asked about at every round of scheduling, so what was
 // decoded is kept by digest. Thread-safe.

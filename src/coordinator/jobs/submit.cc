@@ -19,13 +19,15 @@ Result<bool> insert_job(store::Connection& db, WallTime now, const Submission& s
   store::Statement insert = db.prepare(
       "INSERT INTO jobs (id, owner, digest, name, state, desired, responsible, deadline,"
       " reason_code, reason, version, epoch, created_at, max_retries, timeout_ms,"
-      " queue_timeout_ms, shape, needs, spec, code)"
+      " queue_timeout_ms, shape, needs, replicas, quote, spec, code)"
       " VALUES (?, ?, ?, ?, 'queued', 'run', 'scheduler', ?, 'queued',"
-      " 'waiting for the scheduler', 1, 0, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING");
+      " 'waiting for the scheduler', 1, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+      " ON CONFLICT (id) DO NOTHING");
   insert.bind_blob(bytes_of(submission.id)).bind_blob(bytes_of(submission.owner));
   insert.bind_blob(bytes_of(digest(spec))).bind(spec.name).bind((now + queue_timeout).ms);
   insert.bind(now.ms).bind(spec.max_retries).bind(spec.timeout_s * 1000);
   insert.bind(queue_timeout.count()).bind(shape_of(needs)).bind(needs);
+  insert.bind(spec.replicas).bind(submission.quote);
   BCAI_TRY_ASSIGN(const int64_t rows, insert.bind(spec_text(spec)).bind(spec.code).run());
   return rows == 1;
 }

@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "coordinator/jobs/stored_text.h"
 #include "coordinator/jobs/verdict.h"
 #include "coordinator/store/row.h"
 
@@ -54,15 +55,16 @@ AttemptRow read_attempt(const store::Statement& row) {
           .desired = stored(parse_desired(row.text(6))),
           .job_desired = stored(parse_desired(row.text(7))),
           .job_state = stored(parse_job_state(row.text(8))),
-          .job_epoch = row.integer(9),
+          .replica_epoch = row.integer(9),
           .offered_at = time_at(row, 10),
           .heard_at = time_at(row, 11),
           .progress = std::string(row.text(12))};
 }
 
-#define BCAI_SELECT_ATTEMPT                                                                       \
-  "SELECT a.id, a.job, a.node, n.name, a.epoch, a.state, a.desired, j.desired, j.state, j.epoch," \
-  " a.offered_at, a.heard_at, a.progress"                                                         \
+#define BCAI_SELECT_ATTEMPT                                                              \
+  "SELECT a.id, a.job, a.node, n.name, a.epoch, a.state, a.desired, j.desired, j.state," \
+  " (SELECT max(epoch) FROM attempts WHERE job = a.job AND replica = a.replica),"        \
+  " a.offered_at, a.heard_at, a.progress"                                                \
   " FROM attempts a JOIN jobs j ON j.id = a.job JOIN nodes n ON n.id = a.node "
 
 Result<void> bump_version(store::Connection& db, JobId job) {
@@ -82,6 +84,8 @@ struct JobRow {
   JobState state = JobState::kQueued;
   Desired desired = Desired::kRun;
   int max_retries = 0;
+  int replicas = 1;
+  std::optional<Verification> verification;
   Millis timeout{};
   Millis queue_timeout{};
   std::string code;
@@ -90,13 +94,15 @@ struct JobRow {
 
 Result<JobRow> load_job(store::Connection& db, JobId job) {
   store::Statement row = db.prepare(
-      "SELECT state, desired, max_retries, timeout_ms, queue_timeout_ms, reason_code, reason"
-      " FROM jobs WHERE id = ?");
+      "SELECT state, desired, max_retries, timeout_ms, queue_timeout_ms, reason_code, reason,"
+      " replicas, verification FROM jobs WHERE id = ?");
   BCAI_TRY_ASSIGN(const bool found, row.bind_blob(bytes_of(job)).step());
   if (!found) return error(ErrorCode::kNotFound, "there is no job {}", job.text());
   return JobRow{.state = stored(parse_job_state(row.text(0))),
                 .desired = stored(parse_desired(row.text(1))),
                 .max_retries = static_cast<int>(row.integer(2)),
+                .replicas = static_cast<int>(row.integer(7)),
+                .verification = verification_of(row.text(8)),
                 .timeout = Millis(row.integer(3)),
                 .queue_timeout = Millis(row.integer(4)),
                 .code = std::string(row.text(5)),
@@ -116,8 +122,8 @@ Result<std::vector<AttemptFact>> load_facts(store::Connection& db, JobId job) {
   std::vector<AttemptFact> facts;
   store::Statement rows = db.prepare(
       "SELECT id, node, state, failure, reason_code, reason,"
-      " EXISTS (SELECT 1 FROM results WHERE attempt = attempts.id AND fenced = 0)"
-      " FROM attempts WHERE job = ? ORDER BY epoch");
+      " EXISTS (SELECT 1 FROM results WHERE attempt = attempts.id AND fenced = 0),"
+      " replica, commitment FROM attempts WHERE job = ? ORDER BY epoch");
   rows.bind_blob(bytes_of(job));
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
@@ -128,8 +134,24 @@ Result<std::vector<AttemptFact>> load_facts(store::Connection& db, JobId job) {
                      .failure = parse_failure(rows.text(3)),
                      .code = std::string(rows.text(4)),
                      .reason = std::string(rows.text(5)),
-                     .has_result = rows.integer(6) != 0});
+                     .has_result = rows.integer(6) != 0,
+                     .replica = static_cast<int>(rows.integer(7)),
+                     .commitment = store::optional_bytes_at<Sha256>(rows, 8),
+                     .agrees = {}});
   }
+}
+
+Verdict judge(const JobRow& job, std::vector<AttemptFact>& facts) {
+  if (job.replicas == 1) return judge(job.desired, job.max_retries, facts);
+  if (job.verification) {
+    for (const ReplicaAnswer& answer : job.verification->answers) {
+      for (AttemptFact& fact : facts) {
+        if (fact.id == answer.attempt) fact.agrees = answer.agrees;
+      }
+    }
+  }
+  return judge_replicas(job.desired, job.max_retries, job.replicas, facts,
+                        job.verification ? job.verification->reason : "");
 }
 
 struct Waits {
@@ -141,6 +163,7 @@ Waits waits_of(JobState state, WallTime now, const JobRow& job) {
   switch (state) {
     case JobState::kQueued: return {"scheduler", now + job.queue_timeout};
     case JobState::kHeld: return {"operator", now + kHold};
+    case JobState::kVerifying: return {"coordinator", now + job.timeout + kOverrun};
     default: return {"node", now + job.timeout + kOverrun};
   }
 }
@@ -241,9 +264,12 @@ Result<bool> end_attempt(store::Connection& db, WallTime now, const AttemptRow& 
 Result<void> settle(store::Connection& db, WallTime now, JobId id, std::string_view actor) {
   BCAI_TRY_ASSIGN(const JobRow job, load_job(db, id));
   if (is_terminal(job.state)) return {};
-  BCAI_TRY_ASSIGN(const std::vector<AttemptFact> facts, load_facts(db, id));
-  const Verdict verdict = judge(job.desired, job.max_retries, facts);
+  BCAI_TRY_ASSIGN(std::vector<AttemptFact> facts, load_facts(db, id));
+  const Verdict verdict = judge(job, facts);
   const Cause cause{.actor = actor, .code = verdict.code, .reason = verdict.reason};
+  if (verdict.state == JobState::kSucceeded && job.replicas > 1 && !job.verification) {
+    BCAI_TRY(note_agreement(db, id, verdict.reason));
+  }
   if (verdict.state == job.state) {
     if (verdict.code == job.code && verdict.reason == job.reason) return {};
     // What the scheduler wrote about a waiting job says more than "queued".

@@ -34,7 +34,7 @@ struct AttemptRow {
   Desired desired = Desired::kRun;  // of the attempt
   Desired job_desired = Desired::kRun;
   JobState job_state = JobState::kQueued;
-  int64_t job_epoch = 0;
+  int64_t replica_epoch = 0;  // the newest of this replica: an older one is fenced
   WallTime offered_at;
   WallTime heard_at;
   std::string progress;  // JSON
@@ -53,6 +53,9 @@ Result<bool> end_attempt(store::Connection& db, WallTime now, const AttemptRow& 
 
 // Brings the job's state and reason to what its attempts make of them (verdict.h).
 Result<void> settle(store::Connection& db, WallTime now, JobId job, std::string_view actor);
+
+// Keeps with the job that its replicas agreed.
+Result<void> note_agreement(store::Connection& db, JobId job, const std::string& reason);
 
 // A step that does not follow from the attempts: kExpired.
 Result<bool> move_job(store::Connection& db, WallTime now, JobId job, JobState to,

@@ -20,8 +20,9 @@ size_t nodes_that_failed(const std::vector<AttemptFact>& attempts) {
   return nodes.size();
 }
 
-Verdict after_node_failures(int max_retries, const std::vector<AttemptFact>& attempts) {
-  const AttemptFact& last = attempts.back();
+// `last` of those attempts that ended through no fault of the job.
+Verdict after_node_failures(int max_retries, const std::vector<AttemptFact>& attempts,
+                            const AttemptFact& last) {
   const size_t nodes = nodes_that_failed(attempts);
   if (nodes >= kPoisonNodes) {
     return {.state = JobState::kHeld,
@@ -41,6 +42,43 @@ Verdict after_node_failures(int max_retries, const std::vector<AttemptFact>& att
           .code = "retry",
           .reason = fmt::format("attempt {} ended: {}; it will be tried again", attempts.size(),
                                 last.reason)};
+}
+
+Verdict ended_as(JobState state, const AttemptFact& attempt, std::string reason) {
+  Verdict verdict{.state = state,
+                  .code = state == JobState::kDisputed ? "disputed" : attempt.code,
+                  .reason = std::move(reason)};
+  if (attempt.has_result && state != JobState::kDisputed) verdict.published = attempt.id;
+  return verdict;
+}
+
+// Every replica has answered.
+Verdict judge_answers(const std::vector<const AttemptFact*>& answers,
+                      const std::string& rerun_said) {
+  const AttemptFact& first = *answers.front();
+  const auto completed = [](const AttemptFact* one) {
+    return one->state == AttemptState::kCompleted;
+  };
+  if (std::none_of(answers.begin(), answers.end(), completed)) {
+    return ended_as(JobState::kFailed, first, first.reason);
+  }
+  const bool equal = std::all_of(answers.begin(), answers.end(), [&](const AttemptFact* one) {
+    return completed(one) && one->commitment && one->commitment == first.commitment;
+  });
+  if (equal) {
+    return ended_as(JobState::kSucceeded, first,
+                    fmt::format("finished; {} replicas gave the same answer", answers.size()));
+  }
+  if (rerun_said.empty()) {
+    return {.state = JobState::kVerifying,
+            .code = "replicas_differ",
+            .reason = "its replicas gave different answers; the program is run again"};
+  }
+  for (const AttemptFact* one : answers) {
+    if (one->agrees != true) continue;
+    return ended_as(completed(one) ? JobState::kSucceeded : JobState::kFailed, *one, rerun_said);
+  }
+  return ended_as(JobState::kDisputed, first, rerun_said);
 }
 
 }  // namespace
@@ -72,7 +110,45 @@ Verdict judge(Desired desired, int max_retries, const std::vector<AttemptFact>& 
     verdict.code = "cancelled";
     return verdict;
   }
-  return after_node_failures(max_retries, attempts);
+  return after_node_failures(max_retries, attempts, last);
+}
+
+bool is_answer(const AttemptFact& attempt) {
+  return attempt.state == AttemptState::kCompleted ||
+         (is_terminal(attempt.state) && attempt.failure != FailureClass::kNone &&
+          !is_retriable(attempt));
+}
+
+std::vector<const AttemptFact*> newest_of_replicas(const std::vector<AttemptFact>& attempts,
+                                                   int replicas) {
+  std::vector<const AttemptFact*> newest(static_cast<size_t>(replicas), nullptr);
+  for (const AttemptFact& attempt : attempts) {
+    newest.at(static_cast<size_t>(attempt.replica)) = &attempt;
+  }
+  return newest;
+}
+
+Verdict judge_replicas(Desired desired, int max_retries, int replicas,
+                       const std::vector<AttemptFact>& attempts, const std::string& rerun_said) {
+  if (attempts.empty()) return judge(desired, max_retries, attempts);
+  const auto live = std::find_if(attempts.rbegin(), attempts.rend(),
+                                 [](const AttemptFact& one) { return !is_terminal(one.state); });
+  if (live != attempts.rend()) {
+    return {.state = JobState::kActive, .code = live->code, .reason = live->reason};
+  }
+  const auto newest = newest_of_replicas(attempts, replicas);
+  const AttemptFact* unanswered = nullptr;
+  for (const AttemptFact* one : newest) {
+    if (one == nullptr || is_answer(*one)) continue;
+    if (unanswered == nullptr || one->state == AttemptState::kCancelled) unanswered = one;
+  }
+  if (unanswered != nullptr) {
+    if (desired == Desired::kCancel || unanswered->state == AttemptState::kCancelled) {
+      return {.state = JobState::kCancelled, .code = "cancelled", .reason = unanswered->reason};
+    }
+    return after_node_failures(max_retries, attempts, *unanswered);
+  }
+  return judge_answers(newest, rerun_said);
 }
 
 }  // namespace bcai::coordinator

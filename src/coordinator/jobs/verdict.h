@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/crypto.h"
 #include "base/id.h"
 #include "protocol/state.h"
 
@@ -20,6 +21,9 @@ struct AttemptFact {
   std::string code;
   std::string reason;
   bool has_result = false;
+  int replica = 0;
+  std::optional<Sha256> commitment;  // of what it computed
+  std::optional<bool> agrees;        // with the re-run
 };
 
 struct Verdict {
@@ -34,5 +38,18 @@ inline constexpr int kPoisonNodes = 3;
 
 // `attempts` oldest first. kSucceeded means: by way of kVerifying.
 Verdict judge(Desired desired, int max_retries, const std::vector<AttemptFact>& attempts);
+
+// Of a job that several nodes run. Its replicas' answers, results or failures that are the job's
+// own, count when all of them are there; a replica whose attempt ended through no fault of the job
+// is placed again then. Answers that differ wait, as kVerifying, for the re-run: `rerun_said` is
+// its sentence, "" before it has ended.
+Verdict judge_replicas(Desired desired, int max_retries, int replicas,
+                       const std::vector<AttemptFact>& attempts, const std::string& rerun_said);
+
+// The newest attempt of each replica; null where there is none.
+std::vector<const AttemptFact*> newest_of_replicas(const std::vector<AttemptFact>& attempts,
+                                                   int replicas);
+// It ended and says something about the job.
+bool is_answer(const AttemptFact& attempt);
 
 }  // namespace bcai::coordinator

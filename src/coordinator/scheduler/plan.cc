@@ -59,14 +59,16 @@ class Planner {
       wait(job, group.misfit.code, group.misfit.sentence, plan);
       return false;
     }
-    const std::vector<size_t> preferred = without_failed(job, group);
-    const std::vector<size_t>& candidates = preferred.empty() ? group.fits : preferred;
-    if (const size_t node = room_ ? choose(job, candidates) : nodes_.size(); node < nodes_.size()) {
-      take_room(free_[node], job.spec->hardware);
-      plan.placements.push_back({.job = job.id, .node = nodes_[node].id});
-      return true;
+    const auto wanted = static_cast<size_t>(job.attempts_wanted);
+    const std::vector<size_t> open = without(group.fits, job.taken);
+    if (open.size() < wanted) {
+      wait(job, "too_few_nodes", too_few(wanted, open.size(), job.taken.size()), plan);
+      return false;
     }
-    keep_node_for(job, candidates);
+    const std::vector<size_t> preferred = without(open, job.failed_on);
+    const std::vector<size_t>& candidates = preferred.size() < wanted ? open : preferred;
+    if (room_ && place(job, candidates, plan)) return true;
+    for (size_t i = 0; i < wanted; ++i) keep_node_for(job, candidates);
     explain_busy(job, group, candidates, plan);
     return false;
   }
@@ -98,16 +100,39 @@ class Planner {
     return found->second;
   }
 
-  std::vector<size_t> without_failed(const QueuedJob& job, const Group& group) const {
-    if (job.failed_on.empty()) return {};
+  std::vector<size_t> without(const std::vector<size_t>& nodes,
+                              const std::vector<NodeId>& left_out) const {
     std::vector<size_t> others;
-    for (const size_t node : group.fits) {
-      const auto& failed = job.failed_on;
-      if (std::find(failed.begin(), failed.end(), nodes_[node].id) == failed.end()) {
+    for (const size_t node : nodes) {
+      if (std::find(left_out.begin(), left_out.end(), nodes_[node].id) == left_out.end()) {
         others.push_back(node);
       }
     }
     return others;
+  }
+
+  static std::string too_few(size_t wanted, size_t open, size_t taken) {
+    if (taken == 0) {
+      return fmt::format("needs {} nodes, {} fit{}", wanted, open, open == 1 ? "s" : "");
+    }
+    return fmt::format("needs {} more node{} than the {} that ran it, {} fit{}", wanted,
+                       wanted == 1 ? "" : "s", taken, open, open == 1 ? "s" : "");
+  }
+
+  // All that the job wants, or nothing.
+  bool place(const QueuedJob& job, std::vector<size_t> candidates, Plan& plan) {
+    std::vector<size_t> chosen;
+    for (int i = 0; i < job.attempts_wanted; ++i) {
+      const size_t node = choose(job, candidates);
+      if (node == nodes_.size()) return false;
+      chosen.push_back(node);
+      std::erase(candidates, node);
+    }
+    for (const size_t node : chosen) {
+      take_room(free_[node], job.spec->hardware);
+      plan.placements.push_back({.job = job.id, .node = nodes_[node].id});
+    }
+    return true;
   }
 
   // The node with room that wastes least: no GPU for a job that needs none, then the most free
@@ -143,6 +168,17 @@ class Planner {
     const auto node_count = [](size_t count) {
       return count == 1 ? "1 suitable node" : fmt::format("{} suitable nodes", count);
     };
+    const auto free_now =
+        static_cast<size_t>(std::count_if(candidates.begin(), candidates.end(), [&](size_t node) {
+          return has_room(free_[node], job.spec->hardware);
+        }));
+    if (job.attempts_wanted > 1) {
+      wait(job, "busy",
+           fmt::format("needs {} nodes at the same time, {} of {} free now", job.attempts_wanted,
+                       free_now, node_count(candidates.size())),
+           plan);
+      return;
+    }
     if (candidates.size() < group.fits.size()) {
       wait(job, "retry",
            fmt::format("waits for another node than the {} that failed it",

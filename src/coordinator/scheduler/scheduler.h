@@ -19,6 +19,8 @@ struct QueuedJob {
   const JobSpec* spec = nullptr;
   WallTime queued_at;
   std::vector<NodeId> failed_on;  // nodes that failed it: others are preferred
+  int attempts_wanted = 1;        // replicas to place, each on a node of its own, or none of them
+  std::vector<NodeId> taken;      // nodes that hold another replica's answer
   int running_of_owner = 0;
 };
 
@@ -37,12 +39,12 @@ struct Placement {
 
 struct WaitReason {
   JobId job;
-  std::string code;      // "no_node", "no_gpu", "too_little_memory", "busy", …
+  std::string code;      // "no_node", "no_gpu", "too_few_nodes", "busy", …
   std::string sentence;  // "no node offers a GPU; 2 nodes have 24 GB memory"
 };
 
 struct Plan {
-  std::vector<Placement> placements;
+  std::vector<Placement> placements;  // those of one job together
   std::vector<WaitReason> waiting;
 };
 
