@@ -46,9 +46,12 @@ from bcai.records import (
     JobRecord,
     Node,
     Progress,
+    Quote,
+    ReplicaAnswer,
     TensorInfo,
     Timings,
     Usage,
+    Verification,
 )
 from bcai.sdk import SDK, Artifacts, Job, JobResult
 from bcai.version import __version__
@@ -90,6 +93,8 @@ __all__ = [
     "Outputs",
     "PermissionDenied",
     "Progress",
+    "Quote",
+    "ReplicaAnswer",
     "ResourceExhausted",
     "Tensor",
     "TensorInfo",
@@ -98,6 +103,7 @@ __all__ = [
     "Unavailable",
     "Unimplemented",
     "Usage",
+    "Verification",
     "__version__",
     "log_metric",
     "output",

@@ -24,7 +24,15 @@ from bcai.http import client_options, failure, response_of, send_arguments
 from bcai.outputs import Outputs
 from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord
 from bcai.spec import JobDraft, JobMaker
-from bcai.state import TENSOR_FILE, ArtifactList, JobState, ResultState, wait_wanted
+from bcai.state import (
+    RECEIPT_FILE,
+    TENSOR_FILE,
+    ArtifactList,
+    JobState,
+    ResultState,
+    read_receipt,
+    wait_wanted,
+)
 from bcai.tensors import RawTensor, read_safetensors
 from bcai.wire import Flow, Reply, Request, Retry, Sleep
 
@@ -289,3 +297,7 @@ class AsyncJobResult(ResultState):
     async def logs(self) -> str:
         retry = self._connection.retry
         return await self._connection.run(flows.logs(self.job_id, retry, self.attempt_id))
+
+    async def receipt(self) -> dict[str, Any]:
+        """See :attr:`bcai.JobResult.receipt`."""
+        return read_receipt(await self.artifacts.read(RECEIPT_FILE))

@@ -79,6 +79,7 @@ class Attempt:
     created_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
+    replica: int = 0
 
     @staticmethod
     def from_json(data: Json) -> Attempt:
@@ -92,6 +93,80 @@ class Attempt:
             created_at=_time(data, "created_at"),
             started_at=_time(data, "started_at"),
             ended_at=_time(data, "ended_at"),
+            replica=_int(data, "replica"),
+        )
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a native program's run takes. ``program`` is its identity, a SHA-256."""
+
+    program: str
+    symbols: Mapping[str, int]
+    gas: int
+    flops: int
+    bytes: int
+    instructions: int
+    weight_bytes: int
+    memory_bytes: int
+
+    @staticmethod
+    def from_json(data: Json) -> Quote | None:
+        if not _text(data, "program"):
+            return None
+        numbers = ("gas", "flops", "bytes", "instructions", "weight_bytes", "memory_bytes")
+        return Quote(
+            program=_text(data, "program"),
+            symbols=dict(_object(data, "symbols")),
+            **{name: _int(data, name) for name in numbers},
+        )
+
+
+@dataclass(frozen=True)
+class ReplicaAnswer:
+    """One replica's answer. ``agrees`` with the network's own re-run; ``None`` without one."""
+
+    attempt_id: str
+    node_id: str
+    node_name: str
+    commitment: str
+    agrees: bool | None
+    differs: str
+    instruction: str
+
+    @staticmethod
+    def from_json(data: Json) -> ReplicaAnswer:
+        agrees = data.get("agrees")
+        return ReplicaAnswer(
+            attempt_id=_text(data, "attempt_id"),
+            node_id=_text(data, "node_id"),
+            node_name=_text(data, "node_name"),
+            commitment=_text(data, "commitment"),
+            agrees=agrees if isinstance(agrees, bool) else None,
+            differs=_text(data, "differs"),
+            instruction=_text(data, "instruction"),
+        )
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of comparing replicas: ``verdict`` is ``"agreed"``, ``"differed"`` or
+    ``"undecided"``."""
+
+    verdict: str
+    reason: str
+    rerun_commitment: str
+    answers: tuple[ReplicaAnswer, ...]
+
+    @staticmethod
+    def from_json(data: Json) -> Verification | None:
+        if not _text(data, "verdict"):
+            return None
+        return Verification(
+            verdict=_text(data, "verdict"),
+            reason=_text(data, "reason"),
+            rerun_commitment=_text(data, "rerun_commitment"),
+            answers=tuple(ReplicaAnswer.from_json(item) for item in _objects(data, "answers")),
         )
 
 
@@ -113,6 +188,13 @@ class JobRecord:
     progress: Progress
     attempts: tuple[Attempt, ...]
     spec: Json
+    quote: Quote | None = None
+    verification: Verification | None = None
+
+    @property
+    def replicas(self) -> int:
+        """How many nodes run the job at the same time."""
+        return _int(self.spec, "replicas") or 1
 
     @property
     def terminal(self) -> bool:
@@ -135,6 +217,8 @@ class JobRecord:
             progress=Progress.from_json(_object(data, "progress")),
             attempts=tuple(Attempt.from_json(item) for item in _objects(data, "attempts")),
             spec=_object(data, "spec"),
+            quote=Quote.from_json(_object(data, "quote")),
+            verification=Verification.from_json(_object(data, "verification")),
         )
 
 
@@ -204,17 +288,20 @@ class ArtifactInfo:
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An array among the outputs. ``dtype`` as safetensors names it: ``"F32"``, ``"I64"``."""
+    """An array among the outputs. ``dtype`` as safetensors names it: ``"F32"``, ``"I64"``.
+
+    ``sha256`` is of its bytes when it is a native program's result, else ``""``."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    sha256: str = ""
 
     @staticmethod
     def from_json(data: Json) -> TensorInfo:
         shape = data.get("shape")
         sizes = tuple(int(size) for size in shape) if isinstance(shape, list) else ()
-        return TensorInfo(_text(data, "name"), _text(data, "dtype"), sizes)
+        return TensorInfo(_text(data, "name"), _text(data, "dtype"), sizes, _text(data, "sha256"))
 
 
 @dataclass(frozen=True)
@@ -255,6 +342,9 @@ class ResultRecord:
     error: JobErrorInfo | None
     usage: Usage
     timings: Timings
+    commitment: str = ""
+    quote: Quote | None = None
+    verification: Verification | None = None
 
     @staticmethod
     def from_json(data: Json) -> ResultRecord:
@@ -275,6 +365,9 @@ class ResultRecord:
             error=JobErrorInfo.from_json(_object(data, "error")),
             usage=Usage.from_json(_object(data, "usage")),
             timings=Timings.from_json(_object(data, "timings")),
+            commitment=_text(data, "commitment"),
+            quote=Quote.from_json(_object(data, "quote")),
+            verification=Verification.from_json(_object(data, "verification")),
         )
 
 

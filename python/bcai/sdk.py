@@ -20,7 +20,15 @@ from bcai.http import client_options, failure, response_of, send_arguments
 from bcai.outputs import Outputs
 from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord
 from bcai.spec import JobDraft, JobMaker
-from bcai.state import TENSOR_FILE, ArtifactList, JobState, ResultState, wait_wanted
+from bcai.state import (
+    RECEIPT_FILE,
+    TENSOR_FILE,
+    ArtifactList,
+    JobState,
+    ResultState,
+    read_receipt,
+    wait_wanted,
+)
 from bcai.tensors import RawTensor, read_safetensors
 from bcai.wire import Flow, Reply, Request, Retry, Sleep
 
@@ -320,6 +328,11 @@ class JobResult(ResultState):
         """All output of the attempt that made this result."""
         retry = self._connection.retry
         return self._connection.run(flows.logs(self.job_id, retry, self.attempt_id))
+
+    @property
+    def receipt(self) -> dict[str, Any]:
+        """What a native program's run commits to (docs/formats/receipt.md). Raises NotFound."""
+        return read_receipt(self.artifacts.read(RECEIPT_FILE))
 
     def _load_tensors(self) -> dict[str, RawTensor]:
         return read_safetensors(self.artifacts.read(TENSOR_FILE))

@@ -15,6 +15,7 @@ from bcai.ids import is_job_id, make_job_id
 
 J = TypeVar("J")
 
+Source = str | os.PathLike[str] | bytes
 Files = Iterable[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str] | bytes]
 
 
@@ -55,6 +56,10 @@ class JobMaker(Generic[J]):
         max_retries: int | None = None,
         *,
         path: str | os.PathLike[str] | None = None,
+        program: Source | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        weights: Iterable[Source] = (),
+        replicas: int | None = None,
         name: str | None = None,
         arguments: Iterable[object] = (),
         files: Files | None = None,
@@ -69,7 +74,11 @@ class JobMaker(Generic[J]):
     ) -> J:
         """Makes a job. Nothing is sent before its ``execute()``.
 
-        Give either ``code``, Python source, or ``path``, a file of it. ``hardware`` holds
+        Give either ``code``, Python source, or ``path``, a file of it, or ``program``, a native
+        program in binary form as a path or bytes. A program takes ``inputs`` by the names of its
+        arguments, each a numpy array, anything with ``__array__``, or the path of a ``.npy`` file;
+        ``weights`` are the safetensors files that it names by digest; ``replicas`` nodes run it at
+        the same time and their answers are compared. ``hardware`` holds
         ``cpu_cores``, ``memory``, ``disk``, ``gpu_count``, ``gpu_memory``, ``gpu_model``, sizes as
         bytes or as ``"8GB"``. ``timeout`` is the wall-clock limit of one attempt and
         ``queue_timeout`` of the wait before the first, in seconds. ``max_retries`` counts retries
@@ -83,6 +92,10 @@ class JobMaker(Generic[J]):
         draft = _draft(
             code,
             path=path,
+            program=program,
+            inputs=inputs,
+            weights=weights,
+            replicas=replicas,
             files=files,
             id=id,
             requirements=requirements,
@@ -106,6 +119,9 @@ def _draft(
     code: str | os.PathLike[str] | None,
     *,
     path: str | os.PathLike[str] | None,
+    program: Source | None,
+    inputs: Mapping[str, Any] | None,
+    weights: Iterable[Source],
     files: Files | None,
     id: str | None,
     allow_imports: Iterable[str],
@@ -116,14 +132,19 @@ def _draft(
     """Raises InvalidArgument for what can be told without the network; the rest is told by it."""
     if code is not None and not isinstance(code, str):
         code, path = None, path or code
-    if (code is None) == (path is None):
-        raise TypeError("create_job: expected either code or path")
+    if [code, path, program].count(None) != 2:
+        raise TypeError("create_job: expected one of code, path and program")
+    if program is None and (inputs is not None or members["replicas"] is not None):
+        raise TypeError("create_job: inputs and replicas are for a native program")
     if id is not None and not is_job_id(id):
         raise InvalidArgument(
             f"create_job: id {id!r} is not 'job_' and 26 lower-case base32 characters"
         )
     spec: dict[str, Any] = {}
-    if code is not None:
+    native: list[LocalFile] = []
+    if program is not None:
+        spec["program"], spec["inputs"], native = _native(program, inputs or {}, weights)
+    elif code is not None:
         spec["code"] = code
     else:
         assert path is not None
@@ -136,13 +157,52 @@ def _draft(
     }
     spec |= {name: items for name, items in lists.items() if items}
     spec |= {name: value for name, value in members.items() if value is not None}
-    sent = tuple(file for file in _local_files(files) if not _is_code(file, spec))
+    sent = (*native, *(file for file in _local_files(files) if not _is_code(file, spec)))
     return JobDraft(id or make_job_id(), spec, sent)
+
+
+def _native(
+    program: Source, inputs: Mapping[str, Any], weights: Iterable[Source]
+) -> tuple[str, dict[str, str], list[LocalFile]]:
+    """The program's path in the job, the path of each input, and all the files."""
+    if isinstance(weights, (str, bytes, os.PathLike)):
+        raise TypeError("create_job: weights is a list of files")
+    stem = "program" if isinstance(program, bytes) else Path(program).stem
+    files = [LocalFile(f"{stem}.bcvm", _source(program))]
+    paths: dict[str, str] = {}
+    for name, value in inputs.items():
+        paths[name] = f"inputs/{name}.npy"
+        source = _source(value) if isinstance(value, (str, bytes, os.PathLike)) else _npy(value)
+        files.append(LocalFile(paths[name], source))
+    for index, file in enumerate(weights):
+        files.append(LocalFile(f"weights/{index}.safetensors", _source(file)))
+    return f"{stem}.bcvm", paths, files
+
+
+def _source(source: Source) -> Path | bytes:
+    if isinstance(source, bytes):
+        return source
+    path = Path(source)
+    if not path.is_file():
+        raise FileNotFoundError(f"create_job: {path} is no file")
+    return path
+
+
+def _npy(value: Any) -> bytes:
+    """The array as a NumPy file. Raises ImportError without numpy."""
+    try:
+        import numpy
+    except ImportError:
+        raise ImportError("create_job: inputs need numpy: pip install 'bcai[numpy]'") from None
+    file = io.BytesIO()
+    # Not ascontiguousarray, which gives an array without dimensions one.
+    numpy.save(file, numpy.asarray(value, order="C"), allow_pickle=False)
+    return file.getvalue()
 
 
 def _is_code(file: LocalFile, spec: dict[str, Any]) -> bool:
     """A list or directory of files may hold the program too, which travels by itself."""
-    if file.path != spec.get("filename"):
+    if "code" not in spec or file.path != spec.get("filename"):
         return False
     with file.open() as data:
         return bool(data.read() == spec["code"].encode("utf-8"))

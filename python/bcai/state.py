@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, overload
 
 from bcai import flows
-from bcai.errors import FailedPrecondition, NotFound
+from bcai.errors import DataLoss, FailedPrecondition, NotFound
 from bcai.records import ArtifactInfo, JobEvent, JobRecord, ResultRecord
 from bcai.spec import JobDraft
 from bcai.wire import Flow, Retry
 
 TENSOR_FILE = "outputs.safetensors"
+RECEIPT_FILE = "outputs/receipt.json"
 
 
 def wait_wanted(wait: bool, options: dict[str, Any]) -> bool:
@@ -22,6 +24,17 @@ def wait_wanted(wait: bool, options: dict[str, Any]) -> bool:
     if options:
         raise TypeError(f"execute: unknown argument {next(iter(options))!r}")
     return wait
+
+
+def read_receipt(data: bytes) -> dict[str, Any]:
+    """Raises DataLoss when it is no JSON object."""
+    try:
+        receipt = json.loads(data)
+    except ValueError as error:
+        raise DataLoss(f"{RECEIPT_FILE}: {error}") from None
+    if not isinstance(receipt, dict):
+        raise DataLoss(f"{RECEIPT_FILE} is no JSON object")
+    return receipt
 
 
 class JobState:
@@ -40,6 +53,13 @@ class JobState:
         if self._record is not None:
             return self._record.name
         return str(self._draft.spec.get("name", "")) if self._draft else ""
+
+    @property
+    def replicas(self) -> int:
+        """How many nodes run the job at the same time."""
+        if self._record is not None:
+            return self._record.replicas
+        return int(self._draft.spec.get("replicas", 1)) if self._draft else 1
 
     @property
     def record(self) -> JobRecord | None:
@@ -93,7 +113,10 @@ class JobState:
 
 
 class ResultState:
-    """A result's plain part. Times in milliseconds, sizes in bytes."""
+    """A result's plain part. Times in milliseconds, sizes in bytes.
+
+    Of a native program: ``commitment``, the SHA-256 of what its receipt commits to, ``quote``, and
+    with replicas ``verification``."""
 
     def __init__(self, record: ResultRecord) -> None:
         self.job_id = record.job_id
@@ -104,6 +127,9 @@ class ResultState:
         self.detail = record.detail
         self.usage = record.usage
         self.timings = record.timings
+        self.commitment = record.commitment
+        self.quote = record.quote
+        self.verification = record.verification
         self._source = record
 
     def __repr__(self) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,42 @@ def test_code_that_is_not_utf8(client: SDK, tmp_path: Path) -> None:
     assert (finding.line, finding.column) == (2, 6)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"code": "1", "path": "x.py"}, {"code": None}])
-def test_either_code_or_path(client: SDK, arguments: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match="either code or path"):
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"code": "1", "path": "x.py"}, {"code": None}, {"code": "1", "program": b"BCVM"}],
+)
+def test_one_of_code_path_and_program(client: SDK, arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="one of code, path and program"):
         client.create_job(**arguments)
+
+
+@pytest.mark.parametrize("arguments", [{"inputs": {}}, {"replicas": 2}])
+def test_inputs_and_replicas_are_for_programs(client: SDK, arguments: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="native program"):
+        client.create_job("pass", **arguments)
+
+
+def test_a_program_is_sent_as_files(network: Network, tmp_path: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    (tmp_path / "model.bcvm").write_bytes(b"BCVM")
+    fake = network()
+    with SDK(fake.endpoint, KEY) as client:
+        job = client.create_job(
+            program=tmp_path / "model.bcvm",
+            inputs={"x": numpy.arange(6, dtype="f4").reshape(2, 3).T, "n": numpy.int64(3)},
+            weights=[b"weights"],
+            replicas=2,
+        )
+        assert job.replicas == 2
+        job.execute()
+    spec = fake.jobs[job.id].spec
+    assert spec["program"] == "model.bcvm" and spec["replicas"] == 2 and "code" not in spec
+    assert spec["inputs"] == {"x": "inputs/x.npy", "n": "inputs/n.npy"}
+    files = {file["path"]: fake.artifacts[file["sha256"]] for file in spec["files"]}
+    assert files["model.bcvm"] == b"BCVM" and files["weights/0.safetensors"] == b"weights"
+    x = numpy.load(io.BytesIO(files["inputs/x.npy"]))
+    assert x.tolist() == [[0, 3], [1, 4], [2, 5]] and x.flags.c_contiguous
+    assert numpy.load(io.BytesIO(files["inputs/n.npy"])).shape == ()
 
 
 def test_a_text_is_no_list(client: SDK) -> None:
