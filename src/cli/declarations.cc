@@ -76,6 +76,20 @@ void add_duration(CLI::App* app, const std::string& name, const std::string& mea
       ->type_name("DURATION");
 }
 
+void add_program_options(CLI::App* app, JobOptions& job) {
+  app->add_option("--input", job.inputs,
+                  "An input of a native program and its .npy file (repeatable)")
+      ->type_name("[NAME=]FILE")
+      ->allow_extra_args(false);
+  app->add_option("--weights", job.weights,
+                  "A safetensors file that a native program names by digest (repeatable)")
+      ->type_name("FILE")
+      ->allow_extra_args(false);
+  app->add_option("--replicas", job.replicas, "Nodes that run a native program and must agree")
+      ->type_name("N")
+      ->check(CLI::Range(1, 5));
+}
+
 }  // namespace
 
 Declarations::Declarations()
@@ -107,7 +121,8 @@ CLI::App* Declarations::add(CLI::App* parent, const std::string& name, const std
 
 void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
   add_connection(app, job.connection);
-  app->add_option("FILE", job.file, "Python file, or - for standard input")->type_name("PATH");
+  app->add_option("FILE", job.file, "Python file, native program, or - for standard input")
+      ->type_name("PATH");
   app->add_option("ARGS", job.arguments,
                   "Arguments of the program; those that begin with - go after --");
   app->add_option_function<std::string>(
@@ -159,6 +174,7 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
                   "A file or directory to put into the job's working directory (repeatable)")
       ->type_name("PATH[:DEST]")
       ->allow_extra_args(false);
+  add_program_options(app, job);
   app->add_option("--allow-import", job.allowed_imports,
                   "A module the import policy would refuse (repeatable)")
       ->type_name("MODULE")
@@ -168,14 +184,14 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
 }
 
 void Declarations::add_job_commands() {
-  CLI::App* run =
-      add(app_.get(), "run", "Runs a Python program in a sandbox and shows its output live",
-          "bcai run train.py --gpu 1 --memory 8GB --timeout 2h -- --epochs 10\n"
-          "  bcai run --code \"import torch; print(torch.__version__)\"\n"
-          "  echo 'print(1)' | bcai run -\n\n"
-          "Without an endpoint (flag, BCAI_ENDPOINT or `bcai config set endpoint URL`) "
-          "the job runs\non this machine, in the same sandbox.",
-          [this] { return run_; });
+  CLI::App* run = add(app_.get(), "run", "Runs a program in a sandbox and shows its output live",
+                      "bcai run train.py --gpu 1 --memory 8GB --timeout 2h -- --epochs 10\n"
+                      "  bcai run --code \"import torch; print(torch.__version__)\"\n"
+                      "  echo 'print(1)' | bcai run -\n"
+                      "  bcai run model.bcvm --input x=x.npy --replicas 2\n\n"
+                      "Without an endpoint (flag, BCAI_ENDPOINT or `bcai config set endpoint URL`) "
+                      "the job runs\non this machine, in the same sandbox.",
+                      [this] { return run_; });
   add_job_options(run, run_.job);
   run->add_flag("--local", run_.local, "On this machine, whatever endpoint is configured");
   run->add_flag("--detach", run_.detach, "Prints the id and does not wait (needs an endpoint)");
@@ -550,8 +566,13 @@ void Declarations::add_vm_runs(CLI::App* vm) {
                                          "On the reference backend: slow, and the same bits");
   CLI::Option* receipt = run->add_option("--receipt", vm_.receipt, "Writes what the run commits to")
                              ->type_name("FILE");
-  run->add_flag("--trace", vm_.trace, "With a root for every instruction, on the reference backend")
-      ->needs(receipt);
+  CLI::Option* as_job = run->add_option("--as-job", vm_.as_job,
+                                        "Leaves in this directory what a job of the network does")
+                            ->type_name("DIR");
+  run->add_flag("--trace", vm_.trace, "The receipt with a root for every instruction; no fusion")
+      ->check([receipt, as_job](const std::string&) -> std::string {
+        return receipt->count() + as_job->count() > 0 ? "" : "needs --receipt";
+      });
   run->add_option("--profile", vm_.profile,
                   "Prints where the time went, and writes a Chrome trace here")
       ->type_name("FILE")

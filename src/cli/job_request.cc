@@ -2,6 +2,7 @@
 #include "cli/job_request.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,7 +11,9 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/findings.h"
+#include "cli/vm_program.h"
 #include "protocol/problem.h"
+#include "vm/binary/binary.h"
 
 namespace bcai::cli {
 namespace {
@@ -58,7 +61,8 @@ Result<void> add_upload(const std::filesystem::path& source, const std::string& 
   if (uploads.size() >= kFilesMax) {
     return error(ErrorCode::kInvalidArgument, "--file: a job takes at most {} files", kFilesMax);
   }
-  Upload upload{.source = source, .file = {.path = destination, .sha256 = {}, .bytes = 0}};
+  Upload upload{
+      .source = source, .file = {.path = destination, .sha256 = {}, .bytes = 0}, .held = {}};
   BCAI_TRY_ASSIGN(upload.file.sha256, hash_file(source, upload.file.bytes));
   uploads.push_back(std::move(upload));
   return {};
@@ -149,6 +153,25 @@ int refused(const Screen& screen, const JobOptions& options, const Program& prog
   return exit_code(failure.code);
 }
 
+Result<Program> read_native_program(const std::string& file) {
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(file));
+  const vm::Program& program = verified.program();
+  return Program{.code = {},
+                 .filename = std::filesystem::path(file).stem().string() + ".bcvm",
+                 .shown = file,
+                 .binary = vm::encode(program),
+                 .argument_names = program.functions[0].argument_names};
+}
+
+void add_native(const JobOptions& options, const Program& program,
+                const std::map<std::string, std::string>& inputs, json::object& body) {
+  json::object paths;
+  for (const auto& [name, path] : inputs) paths[name] = path;
+  body["program"] = program.filename;
+  body["inputs"] = std::move(paths);
+  if (options.replicas > 1) body["replicas"] = options.replicas;
+}
+
 }  // namespace
 
 Result<Program> read_program(const JobOptions& options) {
@@ -161,10 +184,11 @@ Result<Program> read_program(const JobOptions& options) {
   } else {
     const std::filesystem::path path = options.file;
     const std::string suffix = path.extension().string();
-    if (suffix == ".yaml" || suffix == ".yml" || suffix == ".bcvm") {
-      return error(ErrorCode::kUnimplemented, "{}: this version runs Python files only",
+    if (suffix == ".yaml" || suffix == ".yml") {
+      return error(ErrorCode::kUnimplemented, "{}: this version runs Python files and programs",
                    options.file);
     }
+    if (suffix == ".bcvm" || suffix == ".bcasm") return read_native_program(options.file);
     const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) {
       return error(ErrorCode::kInvalidArgument, "{}", errno_error(errno, options.file).message);
@@ -174,7 +198,41 @@ Result<Program> read_program(const JobOptions& options) {
     program.shown = options.file;
   }
   BCAI_TRY(check_utf8(program.code, program.shown));
+  if (!options.inputs.empty() || !options.weights.empty() || options.replicas > 1) {
+    return error(ErrorCode::kInvalidArgument,
+                 "--input, --weights and --replicas are for native programs (.bcvm, .bcasm)");
+  }
   return program;
+}
+
+Result<NativeFiles> find_native_files(const JobOptions& options, const Program& program) {
+  NativeFiles files;
+  auto held = std::make_shared<UniqueFd>(memfd_create("program", MFD_CLOEXEC));
+  if (!*held) return errno_error(errno, "memfd_create");
+  BCAI_TRY(write_all(held->get(), program.binary));
+  BCAI_TRY(
+      add_upload(fmt::format("/proc/self/fd/{}", held->get()), program.filename, files.uploads));
+  files.uploads.back().held = std::move(held);
+  for (const std::string& word : options.inputs) {
+    const size_t equals = word.find('=');
+    const bool named = equals != std::string::npos;
+    if (!named && program.argument_names.size() != 1) {
+      return error(ErrorCode::kInvalidArgument, "--input {}: expected NAME=FILE, NAME one of: {}",
+                   word, fmt::join(program.argument_names, ", "));
+    }
+    const std::string name = named ? word.substr(0, equals) : program.argument_names[0];
+    const std::string path = fmt::format("inputs/{}.npy", name);
+    if (!files.inputs.emplace(name, path).second) {
+      return error(ErrorCode::kInvalidArgument, "--input: '{}' is given twice", name);
+    }
+    BCAI_TRY(add_upload(named ? word.substr(equals + 1) : word, path, files.uploads));
+  }
+  for (const std::string& source : options.weights) {
+    BCAI_TRY(add_upload(source, "", files.uploads));
+    InputFile& file = files.uploads.back().file;
+    file.path = fmt::format("weights/{}.safetensors", file.sha256.text());
+  }
+  return files;
 }
 
 Result<std::vector<Upload>> find_uploads(const std::vector<std::string>& files) {
@@ -214,8 +272,15 @@ Result<JobId> choose_id(const std::string& asked, WallTime now, Random& random) 
 }
 
 json::object job_body(const JobOptions& options, const Program& program,
-                      const std::vector<Upload>& uploads, const JobId& id) {
-  json::object body{{"id", id.text()}, {"code", program.code}, {"filename", program.filename}};
+                      const std::vector<Upload>& uploads,
+                      const std::map<std::string, std::string>& inputs, const JobId& id) {
+  json::object body{{"id", id.text()}};
+  if (program.is_native()) {
+    add_native(options, program, inputs, body);
+  } else {
+    body["code"] = program.code;
+    body["filename"] = program.filename;
+  }
   if (!options.name.empty()) body["name"] = options.name;
   add_texts(body, "arguments", options.arguments);
   add_texts(body, "requirements", options.requirements);
@@ -252,14 +317,22 @@ Submission submit_job(ApiClient& api, Context& context, const JobOptions& option
   if (!id) return failed(error(ErrorCode::kInvalidArgument, "--id: {}", id.error().message));
   Result<std::vector<Upload>> uploads = find_uploads(options.files);
   if (!uploads) return failed(uploads.error());
+  NativeFiles native;
+  if (program.is_native()) {
+    Result<NativeFiles> found = find_native_files(options, program);
+    if (!found) return failed(found.error());
+    native = *std::move(found);
+    uploads->insert(uploads->end(), native.uploads.begin(), native.uploads.end());
+  }
   // `--file .` finds the program too, which travels by itself.
-  std::erase_if(*uploads, [&](const Upload& upload) {
-    return upload.file.path == program.filename && upload.file.sha256 == Sha256::of(program.code);
-  });
+  if (!program.is_native())
+    std::erase_if(*uploads, [&](const Upload& upload) {
+      return upload.file.path == program.filename && upload.file.sha256 == Sha256::of(program.code);
+    });
   if (const Result<void> sent = upload_all(api, screen, *uploads); !sent) {
     return failed(sent.error());
   }
-  const json::object body = job_body(options, program, *uploads, *id);
+  const json::object body = job_body(options, program, *uploads, native.inputs, *id);
   const int seen = context.interrupts.count();
   Millis pause{200};
   for (int tried = 1;; ++tried) {

@@ -4,10 +4,13 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "base/result.h"
@@ -19,19 +22,33 @@
 namespace bcai::cli {
 
 struct Program {
-  std::string code;
+  std::string code;      // Python; "" of a native program
   std::string filename;  // as the job sees it
   std::string shown;     // as the user wrote it
+  // Of a native program: its binary form, and main's arguments.
+  std::string binary;
+  std::vector<std::string> argument_names;
+
+  bool is_native() const { return !binary.empty(); }
 };
 
 // Reads a file, standard input, or --code, as bytes. kInvalidArgument names file, line and byte of
-// what is not UTF-8.
+// what is not UTF-8. A native program (.bcvm, .bcasm) is verified and taken in binary form.
 Result<Program> read_program(const JobOptions& options);
 
 struct Upload {
   std::filesystem::path source;
   InputFile file;
+  std::shared_ptr<UniqueFd> held;  // what `source` names when it is a descriptor of ours
 };
+
+// The files of a native program: itself, its inputs (--input) and weights (--weights), and which
+// argument is which file.
+struct NativeFiles {
+  std::vector<Upload> uploads;
+  std::map<std::string, std::string> inputs;
+};
+Result<NativeFiles> find_native_files(const JobOptions& options, const Program& program);
 
 // PATH[:DEST] of --file, directories with all below them; hashed.
 Result<std::vector<Upload>> find_uploads(const std::vector<std::string>& files);
@@ -41,7 +58,8 @@ Result<JobId> choose_id(const std::string& asked, WallTime now, Random& random);
 
 // The body of POST /v1/jobs: what the user said and nothing else.
 json::object job_body(const JobOptions& options, const Program& program,
-                      const std::vector<Upload>& uploads, const JobId& id);
+                      const std::vector<Upload>& uploads,
+                      const std::map<std::string, std::string>& inputs, const JobId& id);
 
 // Uploads, submits, and tries again under the same id when the connection breaks. A refusal is
 // printed with its places; the result is then the exit code.

@@ -39,7 +39,10 @@ struct JobOptions {
   std::optional<Millis> queue_timeout;
   std::optional<int> max_retries;
   std::vector<std::pair<std::string, std::string>> environment;
-  std::vector<std::string> files;  // PATH[:DEST]
+  std::vector<std::string> files;    // PATH[:DEST]
+  std::vector<std::string> inputs;   // of a native program: NAME=FILE.npy, or FILE.npy
+  std::vector<std::string> weights;  // and its safetensors files
+  int replicas = 1;
   std::vector<std::string> allowed_imports;
   std::string import_policy;
   bool json = false;
@@ -189,6 +192,7 @@ struct VmOptions {
   std::vector<std::string> inputs;    // NAME=FILE.npy
   std::vector<std::string> weights;   // safetensors files
   std::string receipt;
+  std::string as_job;               // the directory of a job, which gets what a job leaves
   std::string profile;              // where the Chrome trace goes
   std::vector<std::string> shapes;  // NAME=1,3,224,224
   int64_t batch = 0;                // the largest; 0 is the importer's own

@@ -2,8 +2,14 @@
 #include "cli/outputs.h"
 
 #include <algorithm>
+#include <cstring>
 
+#include "base/file.h"
 #include "base/units.h"
+#include "cli/table.h"
+#include "protocol/result.h"
+#include "vm/tensor/tensor.h"
+#include "vm/weights/safetensors.h"
 
 namespace bcai::cli {
 namespace {
@@ -25,7 +31,91 @@ std::string shape_text(const json::value& tensor) {
   return shape == nullptr ? "[]" : display_text(*shape);
 }
 
+// Results of native programs have a digest.
+bool is_native_result(const json::value& tensor) { return !text_of(tensor, "sha256").empty(); }
+
+// "f32[2,3]"
+std::string type_text(const json::value& tensor) {
+  std::string out = text_of(tensor, "dtype");
+  std::transform(out.begin(), out.end(), out.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  out += '[';
+  if (const json::array* shape = array_of(tensor, "shape")) {
+    for (size_t i = 0; i < shape->size(); ++i) {
+      out += (i == 0 ? "" : ",") + display_text((*shape)[i]);
+    }
+  }
+  return out + ']';
+}
+
+bool numpy_has(const json::value& tensor) { return text_of(tensor, "dtype") != "BF16"; }
+
 }  // namespace
+
+std::string results_table(const Screen& screen, const json::value& results,
+                          const std::filesystem::path& directory) {
+  Table table({"RESULT", "TYPE", "SHA256", "FILE"});
+  bool any = false;
+  const json::array* tensors = array_of(results, "tensors");
+  if (tensors == nullptr) return "";
+  for (const json::value& tensor : *tensors) {
+    if (!is_native_result(tensor)) continue;
+    any = true;
+    const std::string name = printable(text_of(tensor, "name"));
+    const std::string file = directory.empty()   ? ""
+                             : numpy_has(tensor) ? (directory / (name + ".npy")).string()
+                                                 : (directory / kTensorsArtifact).string();
+    table.add({{name}, {type_text(tensor)}, {text_of(tensor, "sha256").substr(0, 16)}, {file}});
+  }
+  return any ? table.text(screen) : "";
+}
+
+Result<void> write_npy_files(const json::value& results, const std::filesystem::path& directory) {
+  const json::array* tensors = array_of(results, "tensors");
+  if (tensors == nullptr || tensors->empty() || !is_native_result(tensors->front())) return {};
+  BCAI_TRY_ASSIGN(const std::string file, read_file(directory / kTensorsArtifact, INT64_MAX));
+  std::vector<Finding> findings;
+  const std::optional<vm::Safetensors> content = vm::read_safetensors(file, &findings);
+  if (!content) {
+    return error(ErrorCode::kDataLoss, "{}: {}", kTensorsArtifact, findings_text(findings));
+  }
+  for (const vm::TensorView& view : content->tensors) {
+    if (view.type.dtype == vm::DType::kBF16) continue;
+    // A result's name is a word; this one comes from a machine that need not be trusted.
+    if (!stays_below(view.name) || view.name.find('/') != std::string::npos) continue;
+    vm::Tensor tensor = vm::Tensor::of_type(view.type);
+    if (!view.bytes.empty()) {
+      std::memcpy(tensor.bytes().data(), view.bytes.data(), view.bytes.size());
+    }
+    BCAI_TRY_ASSIGN(const std::string npy, vm::format_npy(tensor));
+    BCAI_TRY(write_file(directory / (view.name + ".npy"), npy));
+  }
+  return {};
+}
+
+void print_verification(const Screen& screen, const json::value& record) {
+  const json::value* verification = member_of(record, "verification");
+  if (verification == nullptr || !verification->is_object()) return;
+  Table table({"REPLICA", "NODE", "COMMITMENT", "RE-RUN", "DIFFERS FROM"});
+  const json::array* answers = array_of(*verification, "answers");
+  for (size_t i = 0; answers != nullptr && i < answers->size(); ++i) {
+    const json::value& answer = (*answers)[i];
+    const json::value* agrees = member_of(answer, "agrees");
+    const bool known = agrees != nullptr && agrees->is_bool();
+    const std::string instruction = text_of(answer, "instruction");
+    table.add({{fmt::format("{}", i)},
+               {printable(text_of(answer, "node_name"))},
+               {text_of(answer, "commitment").substr(0, 16)},
+               {!known               ? "-"
+                : agrees->get_bool() ? "agrees"
+                                     : "differs",
+                !known               ? Style::kPlain
+                : agrees->get_bool() ? Style::kGreen
+                                     : Style::kRed},
+               {printable(instruction.empty() ? text_of(answer, "differs") : instruction)}});
+  }
+  screen.out("\n{}", table.text(screen));
+}
 
 void print_outputs(const Screen& screen, const json::value& results) {
   const json::value* outputs = member_of(results, "outputs");
@@ -36,6 +126,7 @@ void print_outputs(const Screen& screen, const json::value& results) {
   }
   if (const json::array* tensors = array_of(results, "tensors")) {
     for (const json::value& tensor : *tensors) {
+      if (is_native_result(tensor)) continue;
       screen.out("{} = tensor {} {}, in outputs.safetensors\n", printable(text_of(tensor, "name")),
                  printable(text_of(tensor, "dtype")), shape_text(tensor));
     }

@@ -16,6 +16,17 @@ namespace bcai::cli {
 // "loss = 0.31", one a line, on `out`; what was left out, on `err`.
 void print_outputs(const Screen& screen, const json::value& results);
 
+// What a native program gave, as `bcai vm run` shows it: "" without results.
+std::string results_table(const Screen& screen, const json::value& results,
+                          const std::filesystem::path& directory);
+
+// Writes each result of a native program that NumPy has a type for as NAME.npy, from the
+// outputs.safetensors that was downloaded into the directory.
+Result<void> write_npy_files(const json::value& results, const std::filesystem::path& directory);
+
+// How far a result was checked: "2 replicas gave …", and who differed. Nothing without replicas.
+void print_verification(const Screen& screen, const json::value& record);
+
 // kDataLoss for names that would leave the directory: the coordinator is not believed there.
 Result<std::vector<ArtifactView>> read_artifacts(const json::value& results);
 

@@ -19,11 +19,15 @@ int execute(const ResultsOptions& options, Context& context) {
     screen.out("{}\n", to_text(*results));
   } else {
     print_outputs(screen, *results);
+    screen.out("{}", results_table(screen, *results, options.output_directory));
+    print_verification(screen, *results);
   }
   if (!options.output_directory.empty()) {
     const Result<void> done =
         download_artifacts(connected->api, screen, *results, options.output_directory);
     if (!done) return report(screen, done.error());
+    const Result<void> written = write_npy_files(*results, options.output_directory);
+    if (!written) return report(screen, written.error());
   } else if (!options.json) {
     const Result<std::vector<ArtifactView>> artifacts = read_artifacts(*results);
     if (!artifacts) return report(screen, artifacts.error());

@@ -145,6 +145,10 @@ void Run::summarize(const JobView& job, const json::value& results) const {
                         format_duration(Millis(integer_of(*usage, "cpu_ms"))),
                         format_bytes(integer_of(*usage, "memory_peak_bytes")));
   }
+  const json::value* verification = member_of(job.raw, "verification");
+  if (verification != nullptr && verification->is_object() && job.succeeded()) {
+    text += ": " + shorten(text_of(*verification, "reason"), 300);
+  }
   screen.err("{}\n",
              screen.styled_err(job.succeeded() ? Style::kGreen : Style::kRed, printable(text)));
 }
@@ -165,10 +169,14 @@ int Run::finish(const JobView& job) {
   }
   if (!options_.output_directory.empty()) {
     const Result<void> done = download_artifacts(api_, screen, results, options_.output_directory);
-    if (!done) {
-      const int failed = report(screen, done.error());
+    const Result<void> written = done ? write_npy_files(results, options_.output_directory) : done;
+    if (!written) {
+      const int failed = report(screen, written.error());
       if (code == 0) code = failed;
     }
+  }
+  if (!options_.job.json) {
+    screen.out("{}", results_table(screen, results, options_.output_directory));
   }
   if (options_.job.json) {
     print_json({{"event", "end"}, {"job", job.raw}, {"exit_code", code}});

@@ -4,6 +4,7 @@
 #include "cli/connect.h"
 #include "cli/context.h"
 #include "cli/live_view.h"
+#include "cli/outputs.h"
 #include "cli/table.h"
 
 namespace bcai::cli {
@@ -42,6 +43,14 @@ void print_facts(const Screen& screen, const JobView& job) {
   if (!job.outcome.empty()) {
     line("outcome", fmt::format("{}, exit code {}", job.outcome, job.exit_code));
   }
+  if (const json::value* quote = member_of(job.raw, "quote"); quote && quote->is_object()) {
+    line("program", text_of(*quote, "program"));
+    line("quote", fmt::format("gas {}, {} FLOPs, {} moved, weights {}, memory at least {}",
+                              integer_of(*quote, "gas"), integer_of(*quote, "flops"),
+                              format_bytes(integer_of(*quote, "bytes")),
+                              format_bytes(integer_of(*quote, "weight_bytes")),
+                              format_bytes(integer_of(*quote, "memory_bytes"))));
+  }
 }
 
 }  // namespace
@@ -66,6 +75,7 @@ int execute(const ShowOptions& options, Context& context) {
     return 0;
   }
   print_facts(screen, *job);
+  print_verification(screen, job->raw);
   if (!job->attempts.empty()) {
     Table table({"ATTEMPT", "NODE", "STATE", "STARTED", "TOOK", "REASON"});
     for (const AttemptView& attempt : job->attempts) {

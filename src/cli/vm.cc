@@ -8,6 +8,7 @@
 #include "cli/context.h"
 #include "cli/table.h"
 #include "cli/vm_cost.h"
+#include "cli/vm_job.h"
 #include "cli/vm_program.h"
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
@@ -85,6 +86,16 @@ struct Ran {
 
 enum class Evidence : uint8_t { kNone, kReceipt, kReceiptWithTrace };
 
+// What runs when the root of every value is asked for: fused launches would not have them all.
+Result<vm::BoundProgram> keep_every_value(const vm::VerifiedProgram& program,
+                                          const vm::Binding& binding) {
+  std::vector<vm::ProgramFinding> findings;
+  const std::optional<vm::VerifiedProgram> traced =
+      vm::verify(vm::traced_program(program.program()), &findings);
+  if (!traced) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
+  return bind_program(*traced, binding, false);
+}
+
 Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const Context& context,
                                                  const vm::BoundProgram& program,
                                                  const ProgramWeights& weights,
@@ -138,12 +149,15 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
-  // Fused launches have no result for every instruction, so a trace is made by the reference.
+  std::optional<vm::BoundProgram> traced;
+  if (with_trace && !options.reference) {
+    BCAI_TRY_ASSIGN(traced, keep_every_value(verified, *binding));
+  }
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
-                  options.reference || with_trace
+                  options.reference
                       ? vm::reference::run(bound, inputs, tensor_of, observe)
-                      : run_on_processor(options, context, bound, weights, inputs,
-                                         recorder ? &*recorder : nullptr));
+                      : run_on_processor(options, context, traced ? *traced : bound, weights,
+                                         inputs, recorder ? &*recorder : nullptr));
   Ran ran{verified, std::move(results), {}};
   if (recorder) ran.receipt = recorder->finish(inputs, ran.results);
   return ran;
@@ -151,10 +165,19 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
 
 Result<void> run(const VmOptions& options, const Context& context) {
   const Screen& screen = context.screen;
-  const Evidence evidence = options.receipt.empty() ? Evidence::kNone
-                            : options.trace         ? Evidence::kReceiptWithTrace
-                                                    : Evidence::kReceipt;
-  BCAI_TRY_ASSIGN(const Ran ran, run_program(options, context, evidence));
+  const bool as_job = !options.as_job.empty();
+  const Evidence evidence = options.receipt.empty() && !as_job ? Evidence::kNone
+                            : options.trace                    ? Evidence::kReceiptWithTrace
+                                                               : Evidence::kReceipt;
+  if (as_job) begin_job();
+  Result<Ran> outcome = run_program(options, context, evidence);
+  if (as_job) {
+    BCAI_TRY(outcome ? leave_results(options.as_job, outcome->program.program(), outcome->results,
+                                     *outcome->receipt)
+                     : leave_error(options.as_job, outcome.error()));
+  }
+  BCAI_TRY_ASSIGN(const Ran ran, std::move(outcome));
+  if (as_job) return {};
   const vm::Function& main = ran.program.program().functions[0];
   json::object printed;
   Table table({"RESULT", "TYPE", "SHA256", "FILE"});

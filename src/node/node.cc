@@ -97,6 +97,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
   BCAI_TRY_ASSIGN(impl->engine,
                   sandbox::Engine::make({.state_directory = config.data_directory / "sandbox",
                                          .python = config.python,
+                                         .native_program = config.program,
                                          // Their user ids are shared with other nodes here.
                                          .slots_max = std::max(64, 4 * machine.slots)}));
   sandbox::Engine& engine = *impl->engine;

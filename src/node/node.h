@@ -23,11 +23,12 @@ struct NodeConfig {
   std::string ca_file;
   std::filesystem::path data_directory;  // identity, spool, sandbox state
   std::string python = "/usr/bin/python3";
-  int slots = 0;             // 0: one for each core offered
-  double cpu_cores = 0;      // offered to jobs; 0: all
-  int64_t memory_bytes = 0;  // 0: 80 % of what is there
-  int64_t disk_bytes = 0;    // 0: half of what is free
-  bool strangers = false;    // take jobs of others than the operator
+  std::string program = "/proc/self/exe";  // bcai, which runs native programs in the sandbox
+  int slots = 0;                           // 0: one for each core offered
+  double cpu_cores = 0;                    // offered to jobs; 0: all
+  int64_t memory_bytes = 0;                // 0: 80 % of what is there
+  int64_t disk_bytes = 0;                  // 0: half of what is free
+  bool strangers = false;                  // take jobs of others than the operator
   std::map<std::string, std::string> labels;
 };
 

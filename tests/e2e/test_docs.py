@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import liar
+import numpy
 import pytest
 from machine import (
     MARK,
@@ -47,6 +49,13 @@ NOT_RUN = {
     "./dev quickstart": "builds a release; test_snippets.py runs the same example",
     "./dev test": "runs this test",
 }
+
+
+def needs_two_nodes(at: Terminal) -> bool:
+    """There is one: it waits and says so."""
+    return "needs 2 nodes" in at.log.read_text()
+
+
 # They go on until they are stopped: what tells that they work, and their exit code then.
 UNTIL_STOPPED: dict[str, tuple[Callable[[Terminal], bool], int]] = {
     "bcai node deploy --config production.yaml": (
@@ -56,6 +65,8 @@ UNTIL_STOPPED: dict[str, tuple[Callable[[Terminal], bool], int]] = {
     # Nobody has a GPU to offer: it waits and says so.
     "bcai run train.py --gpu 1 --memory 8GB --timeout 2h --env MODE=fast --file data.csv"
     " -- --epochs 10": (lambda at: "no node offers a GPU" in at.log.read_text(), 130),
+    "bcai run model.bcvm --input x=x.npy --replicas 2": (needs_two_nodes, 130),
+    "bcai run model.bcvm --input x.npy --replicas 2": (needs_two_nodes, 130),
 }
 EXIT_CODES = {"bcai doctor": {0, 1}}  # 1: this machine lacks something
 LOOPBACK_UP = (
@@ -103,9 +114,7 @@ class Terminal:
         assert program is not None
         (home / "bin").mkdir()
         (home / "bin" / "bcai").symlink_to(program.resolve())
-        self.environment = clean_environment(
-            home, BCAI_PYTHON=sys.executable, **{MARK: self.mark}
-        )
+        self.environment = clean_environment(home, BCAI_PYTHON=sys.executable, **{MARK: self.mark})
         path = [str(home / "bin"), str(Path(sys.executable).parent), self.environment["PATH"]]
         self.environment["PATH"] = ":".join(path)
         script = '"$0" -c "$1" && exec bcai up'
@@ -163,12 +172,16 @@ def desk(tmp_path: Path, terminal: Terminal) -> Path:
     shutil.copy(PROJECT / "train.py", tmp_path)
     shutil.copy(terminal.home / "production.yaml", tmp_path)
     (tmp_path / "data.csv").write_text("1,2\n")
+    (tmp_path / "model.bcasm").write_text(liar.PROGRAM)
+    x = numpy.ones((4, 4), numpy.float32)
+    numpy.save(tmp_path / "x.npy", x)
+    (tmp_path / "model.safetensors").write_bytes(liar.safetensors("w", x))
+    done = terminal.run("bcai vm as model.bcasm", tmp_path)
+    assert done.returncode == 0, done.stderr
     return tmp_path
 
 
-@pytest.mark.parametrize(
-    "line", [line for line in commands() if line not in {"bcai up", *NOT_RUN}]
-)
+@pytest.mark.parametrize("line", [line for line in commands() if line not in {"bcai up", *NOT_RUN}])
 def test_a_command_of_the_documentation(line: str, terminal: Terminal, desk: Path) -> None:
     pytest.importorskip("torch", reason="needs torch in the base environment: ./dev setup")
     if line not in UNTIL_STOPPED:
