@@ -2,6 +2,7 @@
 #include "simulation/coordinator_model.h"
 
 #include "coordinator/store/sessions.h"
+#include "simulation/truth.h"
 
 namespace bcai::simulation {
 namespace {
@@ -88,12 +89,37 @@ CoordinatorModel::Answer<HeartbeatReply> CoordinatorModel::heartbeat(const Token
 
 CoordinatorModel::Answer<coordinator::Completion> CoordinatorModel::complete(
     const Token& token, AttemptId attempt, int64_t epoch, const AttemptResult& result) {
-  return transact<coordinator::Completion>(
+  auto answer = transact<coordinator::Completion>(
       [&](store::Connection& db) -> Result<coordinator::Completion> {
         BCAI_TRY_ASSIGN(const NodeId node, node_of(token));
         return coordinator::complete(db, world_.wall(), node, attempt, epoch, result,
                                      [](const Sha256&) { return true; });
       });
+  if (answer && *answer) run_referee();
+  return answer;
+}
+
+// A re-run takes its time, and a crash begins it anew.
+void CoordinatorModel::run_referee() {
+  if (!up_) return;
+  const auto dispute = coordinator::find_dispute(db_);
+  BCAI_ASSERT(dispute);
+  if (!*dispute) return;
+  world_.after(world_.between(10, 60'000), [this, life = life_, found = **dispute] {
+    if (life != life_ || !up_) return;
+    Verification decided{.verdict = Verification::Verdict::kDiffered,
+                         .reason = "the program was run again",
+                         .rerun_commitment = Truth::right_answer(),
+                         .answers = {}};
+    for (const coordinator::Dispute::Answer& one : found.answers) {
+      decided.answers.push_back(one.answer);
+      decided.answers.back().agrees = one.answer.commitment == decided.rerun_commitment;
+    }
+    transact<void>([&](store::Connection& db) {
+      return coordinator::resolve(db, world_.wall(), found.job, decided);
+    });
+    run_referee();
+  });
 }
 
 void CoordinatorModel::poll(const Token& token, Poll poll) {
@@ -142,7 +168,10 @@ void CoordinatorModel::run_reconciler() {
   const auto outcome = transact<coordinator::Reconciled>(
       [&](store::Connection& db) { return coordinator::reconcile(db, world_.wall(), timing); });
   if (!outcome || !*outcome) return;
-  if (!(*outcome)->changed.empty()) run_scheduler();
+  if (!(*outcome)->changed.empty()) {
+    run_referee();
+    run_scheduler();
+  }
   if (!up_) return;
   const Millis wait = std::max(Millis(1), (*outcome)->next - world_.wall());
   // New deadlines come with new work: looked at again within some seconds.
@@ -166,6 +195,7 @@ void CoordinatorModel::restart() {
   const auto graced = transact<void>(
       [&](store::Connection& db) { return coordinator::grace(db, world_.wall(), timing); });
   if (graced) run_reconciler();
+  run_referee();
 }
 
 }  // namespace bcai::simulation

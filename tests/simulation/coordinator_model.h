@@ -54,6 +54,7 @@ class CoordinatorModel {
   Result<NodeId> node_of(const Token& token);
   void run_scheduler();
   void run_reconciler();
+  void run_referee();
   void crash();
   void restart();
 

@@ -190,6 +190,10 @@ AttemptResult NodeModel::result_of(AttemptId id, Outcome outcome, int exit_code)
   result.outcome = outcome;
   result.exit_code = exit_code;
   result.outputs["attempt"] = id.text();
+  const bool finished = outcome == Outcome::kFinished && exit_code == 0;
+  if (finished && !attempts_.at(id).lease.spec.program.empty()) {
+    result.commitment = habits_.lies ? Sha256::of(name()) : Truth::right_answer();
+  }
   return result;
 }
 

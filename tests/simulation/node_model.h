@@ -17,6 +17,7 @@ struct NodeHabits {
   int slots = 1;
   double fails = 0;       // of attempts end in a node failure
   bool stubborn = false;  // goes on when told to cancel
+  bool lies = false;      // about what programs give, each node in its own way
 };
 
 class NodeModel {

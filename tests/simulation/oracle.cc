@@ -70,14 +70,17 @@ void Oracle::read_events() {
 std::map<AttemptId, Oracle::Attempt> Oracle::read_attempts(std::map<JobId, std::string>& visible) {
   std::map<AttemptId, Attempt> attempts;
   store::Statement rows = db_.prepare(
-      "SELECT id, job, epoch, state, deadline, reason, responsible, progress, reason_code"
-      " FROM attempts ORDER BY job, epoch");
+      "SELECT id, job, epoch, state, deadline, reason, responsible, progress, reason_code, replica,"
+      " node, commitment FROM attempts ORDER BY job, epoch");
   while (next_row(rows)) {
     const auto id = bytes_at<AttemptId>(rows, 0);
     Attempt attempt{.state = *parse_attempt_state(rows.text(3)),
                     .job = bytes_at<JobId>(rows, 1),
                     .epoch = rows.integer(2),
                     .is_live = !rows.is_null(4),
+                    .replica = rows.integer(9),
+                    .node = bytes_at<NodeId>(rows, 10),
+                    .commitment = optional_bytes_at<Sha256>(rows, 11),
                     .code = std::string(rows.text(8))};
     if (attempt.is_live == is_terminal(attempt.state)) {
       world_.wrong(fmt::format("{} is {} and {} deadline", id.text(), name(attempt.state),
@@ -105,25 +108,45 @@ void Oracle::check_job(JobId id, const Job& job, int64_t max_retries) {
                              before.visible, job.visible));
   }
   if (job.epoch < before.epoch) world_.wrong(id.text() + ": its epoch went back");
-  if (job.epoch > max_retries + 1) world_.wrong(id.text() + " was tried too often");
+  if (job.epoch > max_retries + job.replicas) world_.wrong(id.text() + " was tried too often");
   if (before.published && before.published != job.published) {
     world_.wrong(id.text() + " has a second published result");
   }
 }
 
 void Oracle::check_attempts(const std::map<AttemptId, Attempt>& attempts) {
-  std::map<JobId, int> live;
-  for (const auto& [id, attempt] : attempts) {
-    live[attempt.job] += attempt.is_live ? 1 : 0;
-    if (attempt.is_live && attempt.epoch != jobs_.at(attempt.job).epoch) {
-      world_.wrong(id.text() + " is live and not of the newest epoch");
-    }
+  std::map<JobId, std::map<AttemptId, Attempt>> of_job;
+  for (const auto& [id, attempt] : attempts) of_job[attempt.job][id] = attempt;
+  for (const auto& [id, job] : jobs_) check_live(id, job, of_job[id]);
+}
+
+// Of one job: each replica has at most one attempt alive, its newest, and those that are alive or
+// gave the replica's answer lie on different nodes.
+void Oracle::check_live(JobId id, const Job& job, const std::map<AttemptId, Attempt>& attempts) {
+  std::map<int64_t, const Attempt*> newest;
+  int live = 0;
+  for (const auto& [attempt_id, attempt] : attempts) {
+    const Attempt*& last = newest[attempt.replica];
+    if (last == nullptr || last->epoch < attempt.epoch) last = &attempt;
+    live += attempt.is_live ? 1 : 0;
+    if (attempt.replica >= job.replicas) world_.wrong(attempt_id.text() + " is of no replica");
   }
-  for (const auto& [id, job] : jobs_) {
-    const int expected = job.state == JobState::kActive ? 1 : 0;
-    if (live[id] == expected) continue;
-    world_.wrong(
-        fmt::format("{} is {} with {} live attempts", id.text(), name(job.state), live[id]));
+  std::set<NodeId> nodes;
+  int newest_live = 0;
+  int holding = 0;
+  for (const auto& [replica, attempt] : newest) {
+    newest_live += attempt->is_live ? 1 : 0;
+    if (!attempt->is_live && attempt->state != AttemptState::kCompleted) continue;
+    holding += 1;
+    nodes.insert(attempt->node);
+  }
+  if (newest_live != live) world_.wrong(id.text() + " has one alive that is not its newest");
+  if (nodes.size() != static_cast<size_t>(holding)) {
+    world_.wrong(id.text() + " has two replicas on one node");
+  }
+  const bool fits = job.state == JobState::kActive ? live >= 1 && live <= job.replicas : live == 0;
+  if (!fits) {
+    world_.wrong(fmt::format("{} is {} with {} live attempts", id.text(), name(job.state), live));
   }
 }
 
@@ -159,8 +182,12 @@ void Oracle::check_published(JobId id, const Job& job,
     return;
   }
   const auto attempt = attempts.find(*job.published);
-  if (attempt == attempts.end() || attempt->second.job != id ||
-      attempt->second.epoch != job.epoch) {
+  const bool superseded = std::any_of(attempts.begin(), attempts.end(), [&](const auto& other) {
+    return attempt != attempts.end() && other.second.job == id &&
+           other.second.replica == attempt->second.replica &&
+           other.second.epoch > attempt->second.epoch;
+  });
+  if (attempt == attempts.end() || attempt->second.job != id || superseded) {
     world_.wrong(id.text() + ": what is published is not of the newest epoch");
     return;
   }
@@ -169,6 +196,11 @@ void Oracle::check_published(JobId id, const Job& job,
   }
   if (job.state == JobState::kSucceeded && !truth_.finished_well.contains(*job.published)) {
     world_.wrong(id.text() + " succeeded, but its attempt did not");
+  }
+  // No two liars tell the same, so what replicas agree on, or the re-run confirms, is right.
+  if (job.state == JobState::kSucceeded && job.replicas > 1 &&
+      attempt->second.commitment != Truth::right_answer()) {
+    world_.wrong(id.text() + " succeeded with a lie");
   }
 }
 
@@ -189,7 +221,7 @@ void Oracle::check() {
   std::set<JobId> present;
   store::Statement rows = db_.prepare(
       "SELECT id, state, deadline, reason, responsible, version, epoch, published, desired,"
-      " max_retries, reason_code FROM jobs");
+      " max_retries, reason_code, replicas, verification FROM jobs");
   while (next_row(rows)) {
     const auto id = bytes_at<JobId>(rows, 0);
     present.insert(id);
@@ -197,9 +229,10 @@ void Oracle::check() {
             .version = rows.integer(5),
             .epoch = rows.integer(6),
             .events = jobs_[id].events,
+            .replicas = rows.integer(11),
             .published = optional_bytes_at<AttemptId>(rows, 7),
-            .visible = fmt::format("{} {} {} {} | {}", rows.text(1), rows.text(3), rows.text(8),
-                                   rows.text(10), visible[id])};
+            .visible = fmt::format("{} {} {} {} {} | {}", rows.text(1), rows.text(3), rows.text(8),
+                                   rows.text(10), rows.text(12), visible[id])};
     const bool waits = !rows.is_null(2) && !rows.text(4).empty();
     if (waits == is_terminal(job.state)) {
       world_.wrong(fmt::format("{} is {}: deadline or owner is wrong", id.text(), name(job.state)));

@@ -34,6 +34,9 @@ class Oracle {
     JobId job;
     int64_t epoch = 0;
     bool is_live = false;  // has a deadline
+    int64_t replica = 0;
+    NodeId node;
+    std::optional<Sha256> commitment;
     std::string code;
   };
   struct Job {
@@ -41,6 +44,7 @@ class Oracle {
     int64_t version = 0;
     int64_t epoch = 0;
     int64_t events = 0;  // sequence of the newest one seen
+    int64_t replicas = 1;
     std::optional<AttemptId> published;
     std::string visible;  // what a user can see of it
   };
@@ -56,6 +60,7 @@ class Oracle {
   std::map<AttemptId, Attempt> read_attempts(std::map<JobId, std::string>& visible);
   void check_job(JobId id, const Job& job, int64_t max_retries);
   void check_attempts(const std::map<AttemptId, Attempt>& attempts);
+  void check_live(JobId id, const Job& job, const std::map<AttemptId, Attempt>& attempts);
   void check_ended(JobId id, const Job& job, const std::map<AttemptId, Attempt>& attempts);
   void check_published(JobId id, const Job& job, const std::map<AttemptId, Attempt>& attempts);
 

@@ -9,6 +9,7 @@
 #include <map>
 #include <vector>
 
+#include "coordinator/store/row.h"
 #include "simulation/node_model.h"
 #include "simulation/oracle.h"
 
@@ -52,7 +53,7 @@ struct Client {
   // Another body under the same id must never be taken, nor change what is there.
   void submit_other_body() {
     coordinator::Submission other = submission;
-    other.spec.code += "\nprint('other')";
+    other.spec.timeout_s += 1;
     world.send(peer, [this, other] {
       if (!accepted) return;
       const auto answer = coordinator.submit(other);
@@ -73,9 +74,17 @@ struct Client {
 
 struct Run {
   explicit Run(uint64_t seed, store::Connection& db)
-      : world(seed), truth{world, {}, {}}, oracle(world, truth, db), coordinator(world, db, [this] {
-          oracle.after_step();
-        }) {}
+      : world(seed),
+        truth{world, {}, {}, [&db](AttemptId attempt) { return replica_of(db, attempt); }},
+        oracle(world, truth, db),
+        coordinator(world, db, [this] { oracle.after_step(); }) {}
+
+  static int64_t replica_of(store::Connection& db, AttemptId attempt) {
+    store::Statement row = db.prepare("SELECT replica FROM attempts WHERE id = ?");
+    const Result<bool> found = row.bind_blob(store::bytes_of(attempt)).step();
+    BCAI_ASSERT(found && *found);
+    return row.integer(0);
+  }
 
   World world;
   Truth truth;
@@ -87,7 +96,8 @@ struct Run {
   void add_node(int peer, KeyId operator_key) {
     NodeHabits habits{.slots = 1 + static_cast<int>(world.random.below(3)),
                       .fails = world.chance(0.3) ? 0.6 : 0.02,
-                      .stubborn = world.chance(0.05)};
+                      .stubborn = world.chance(0.05),
+                      .lies = world.chance(0.25)};
     nodes.emplace_back(world, truth, coordinator, peer, habits, operator_key);
     NodeModel& node = nodes.back();
     world.after(world.between(0, 20'000), [&node] { node.boot(); });
@@ -97,7 +107,13 @@ struct Run {
     coordinator::Submission submission{
         .id = JobId::make(world.wall(), world.random), .owner = owner, .spec = {}};
     submission.spec.name = "job";
-    submission.spec.code = fmt::format("print({})", peer);
+    if (world.chance(0.4)) {
+      submission.spec.program = "model.bcvm";
+      submission.spec.files = {{.path = "model.bcvm", .sha256 = {}, .bytes = peer}};
+      submission.spec.replicas = 1 + static_cast<int>(world.random.below(3));
+    } else {
+      submission.spec.code = fmt::format("print({})", peer);
+    }
     submission.spec.hardware = {
         .cpu_millicores = 500, .memory_bytes = 100'000'000, .disk_bytes = 100'000'000};
     submission.spec.max_retries = static_cast<int>(world.random.below(5));
