@@ -166,8 +166,8 @@ void Coordinator::Impl::stop() {
   if (timer) timer->stop();
   referee.reset();
   checker.reset();
-  programs.reset();
   disk.reset();
+  programs.reset();
   database.reset();
 }
 

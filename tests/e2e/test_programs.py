@@ -12,9 +12,11 @@ from typing import Any
 
 import liar
 import pytest
+import yaml
 from bcai import SDK, InvalidArgument, JobFailed
+from jsonschema import Draft202012Validator
 from liar import Answer, TestNode
-from machine import OneMachine, run_command, wait_until, walkable
+from machine import ROOT, OneMachine, run_command, wait_until, walkable
 
 numpy = pytest.importorskip("numpy")
 
@@ -147,6 +149,12 @@ def test_a_trap_is_the_jobs_own_failure(client: SDK, directory: Path) -> None:
     assert job.record is not None and len(job.record.attempts) == 1
 
 
+def of_schema(name: str) -> Draft202012Validator:
+    document = yaml.safe_load((ROOT / "schema" / "openapi.yaml").read_text())
+    reference = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+    return Draft202012Validator(reference)
+
+
 def refusal(client: SDK, **given: Any) -> str:
     with pytest.raises(InvalidArgument) as refused:
         client.create_job(**{"hardware": HARDWARE, **given}).execute()
@@ -226,6 +234,9 @@ def test_a_liar_is_caught(
     assert found.rerun_commitment == result.commitment == honest[0].commitment
     assert f"liar differs from the re-run: result 'y', from {instruction}" in found.reason
     assert job.reason == found.reason
+    for command, schema in (("show", "Job"), ("results", "JobResults")):
+        raw = network.command(command, job.id, "--json")
+        of_schema(schema).validate(json.loads(raw.stdout))
     shown = network.command("show", job.id)
     assert re.search(rf"liar +[0-9a-f]{{16}} +differs +{re.escape(instruction)}", shown.stdout)
     results = network.command("results", job.id)

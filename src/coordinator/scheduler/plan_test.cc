@@ -307,5 +307,38 @@ INSTANTIATE_TEST_SUITE_P(
                    },
                    "busy", "1 suitable node can run it, but not beside what runs there now"}));
 
+TEST(PlanTest, ReplicasArePlacedTogetherOrNotAtAll) {
+  World world;
+  world.node(2);
+  world.node(2);
+  world.job();
+  world.jobs.back().attempts_wanted = 3;
+  EXPECT_EQ(world.only_reason().code, "too_few_nodes");
+  EXPECT_EQ(world.only_reason().sentence, "needs 3 nodes, 2 fit");
+  world.node(2);
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const Plan made = world.run(seed);
+    std::set<NodeId> used;
+    for (const Placement& placement : made.placements) used.insert(placement.node);
+    EXPECT_EQ(used.size(), 3U);
+  }
+  world.nodes[1].waiting = false;
+  EXPECT_EQ(world.only_reason().sentence,
+            "needs 3 nodes at the same time, 2 of 3 suitable nodes free now");
+}
+
+TEST(PlanTest, AReplicaKeepsOffTheNodesThatAnswered) {
+  World world;
+  world.node(2);
+  world.node(2);
+  world.job();
+  world.jobs.back().taken = {world.nodes[0].id};
+  const Plan made = world.run();
+  ASSERT_EQ(made.placements.size(), 1U);
+  EXPECT_EQ(made.placements[0].node, world.nodes[1].id);
+  world.jobs.back().taken.push_back(world.nodes[1].id);
+  EXPECT_EQ(world.only_reason().sentence, "needs 1 more node than the 2 that ran it, 0 fit");
+}
+
 }  // namespace
 }  // namespace bcai::coordinator
