@@ -102,9 +102,11 @@ Result<std::shared_ptr<const vm::Executable>> prepare_program(const vm::BoundPro
   const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
     return Result<vm::Tensor>(weights.tensor(file, param));
   };
+  // A job runs once, and its disk is memory: it keeps nothing for later.
+  const bool keeps = options.as_job.empty();
   return vm::prepare(program, tensor_of,
                      {.threads = vm_threads(options.threads),
-                      .packed_directory = data_directory(context) / "packed",
+                      .packed_directory = keeps ? data_directory(context) / "packed" : "",
                       .on_packed = [&] { weights.drop_pages(); }});
 }
 
