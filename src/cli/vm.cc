@@ -98,10 +98,10 @@ Result<vm::BoundProgram> keep_every_value(const vm::VerifiedProgram& program,
 
 Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const Context& context,
                                                  const vm::BoundProgram& program,
-                                                 const ProgramWeights& weights,
+                                                 const vm::Model& model,
                                                  std::span<const vm::Tensor> inputs,
                                                  vm::ReceiptRecorder* recorder) {
-  BCAI_TRY_ASSIGN(const auto executable, prepare_program(program, weights, options, context));
+  BCAI_TRY_ASSIGN(const auto executable, prepare_program(program, model, options, context));
   vm::Profile profile;
   std::vector<vm::Tensor> checkpoints;
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
@@ -134,9 +134,9 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
       vm::binding_of_shapes(verified.program(), shapes, &findings);
   if (!binding) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
   BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, *binding, false));
-  BCAI_TRY_ASSIGN(const ProgramWeights weights,
-                  ProgramWeights::open(verified.program(), options.weights,
-                                       context.settings.value(SettingKey::kDataDirectory)));
+  BCAI_TRY_ASSIGN(
+      const vm::Model model,
+      open_model(verified, options.weights, context.settings.value(SettingKey::kDataDirectory)));
   const bool with_trace = evidence == Evidence::kReceiptWithTrace;
   std::optional<vm::ReceiptRecorder> recorder;
   vm::reference::Observer observe;
@@ -146,8 +146,8 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
       recorder->observe(value, tensor);
     };
   }
-  const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
-    return Result<vm::Tensor>(weights.tensor(file, param));
+  const auto tensor_of = [&](const vm::WeightFile&, const vm::Param& param) {
+    return Result<vm::Tensor>(model.tensor(param));
   };
   std::optional<vm::BoundProgram> traced;
   if (with_trace && !options.reference) {
@@ -156,8 +156,8 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
                   options.reference
                       ? vm::reference::run(bound, inputs, tensor_of, observe)
-                      : run_on_processor(options, context, traced ? *traced : bound, weights,
-                                         inputs, recorder ? &*recorder : nullptr));
+                      : run_on_processor(options, context, traced ? *traced : bound, model, inputs,
+                                         recorder ? &*recorder : nullptr));
   Ran ran{verified, std::move(results), {}};
   if (recorder) ran.receipt = recorder->finish(inputs, ran.results);
   return ran;
@@ -269,27 +269,21 @@ Result<std::map<std::string, std::vector<int64_t>, std::less<>>> parse_shapes(
   return shapes;
 }
 
-// The weights go into a file beside the program.
-Result<vm::Program> import_onnx(const VmOptions& options, const std::filesystem::path& weights) {
+// Saved with its weights in a file beside it.
+Result<vm::VerifiedProgram> import_onnx(const VmOptions& options,
+                                        const std::filesystem::path& path) {
   vm::onnx::ImportOptions wanted;
   BCAI_TRY_ASSIGN(wanted.shapes, parse_shapes(options.shapes));
   BCAI_TRY_ASSIGN(vm::onnx::Imported imported, vm::onnx::import_onnx(options.program, wanted));
-  if (imported.program.files.empty()) return std::move(imported.program);
-  vm::Safetensors file;
-  for (const auto& [name, tensor] : imported.weights) {
-    const auto bytes = tensor.bytes();
-    file.tensors.push_back(
-        {name, tensor.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
-  }
-  BCAI_TRY_ASSIGN(const std::string encoded, vm::encode_safetensors(file));
-  imported.program.files[0].sha256 = Sha256::of(encoded);
-  imported.program.files[0].bytes = encoded.size();
-  BCAI_TRY(write_file(weights, encoded));
-  return std::move(imported.program);
+  BCAI_TRY_ASSIGN(const vm::Model model,
+                  vm::Model::of_tensors(std::move(imported.program), imported.weights));
+  BCAI_TRY(model.save(path));
+  return model.program();
 }
 
-// The weights go into the store.
-Result<vm::Program> import_directory(const VmOptions& options, const Context& context) {
+// Saved alone; its weights go into the store.
+Result<vm::VerifiedProgram> import_directory(const VmOptions& options, const Context& context,
+                                             const std::filesystem::path& path) {
   const std::filesystem::path data = context.settings.value(SettingKey::kDataDirectory);
   BCAI_TRY_ASSIGN(const std::unique_ptr<vm::WeightStore> store,
                   vm::WeightStore::open(data / "weights"));
@@ -297,7 +291,11 @@ Result<vm::Program> import_directory(const VmOptions& options, const Context& co
   if (options.batch > 0) wanted.batch.max = options.batch;
   wanted.sequence.max = options.sequence;
   wanted.cache = options.cache;
-  return vm::huggingface::import_huggingface(options.program, *store, wanted);
+  BCAI_TRY_ASSIGN(vm::Program program,
+                  vm::huggingface::import_huggingface(options.program, *store, wanted));
+  BCAI_TRY_ASSIGN(const vm::Model model, vm::Model::of_program(std::move(program), *store));
+  BCAI_TRY(write_file(path, vm::encode(model.program().program())));
+  return model.program();
 }
 
 Result<void> import(const VmOptions& options, const Context& context) {
@@ -319,20 +317,18 @@ Result<void> import(const VmOptions& options, const Context& context) {
   } else if (path.empty()) {
     path = std::filesystem::path(options.program).replace_extension(".bcvm");
   }
-  const std::filesystem::path weights =
-      std::filesystem::path(path).replace_extension(".safetensors");
-  BCAI_TRY_ASSIGN(vm::Program program, is_directory ? import_directory(options, context)
-                                                    : import_onnx(options, weights));
-  std::vector<vm::ProgramFinding> findings;
-  const std::optional<vm::VerifiedProgram> verified = vm::verify(std::move(program), &findings);
-  if (!verified) return error(ErrorCode::kInvalidArgument, "{}", vm::findings_text(findings));
-  BCAI_TRY(write_file(path, vm::encode(verified->program())));
+  BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, is_directory
+                                                          ? import_directory(options, context, path)
+                                                          : import_onnx(options, path));
   std::string where;
-  if (!verified->program().files.empty()) {
-    where = is_directory ? "; weights in the store" : "; weights in " + weights.string();
+  if (!verified.program().files.empty()) {
+    where = is_directory
+                ? "; weights in the store"
+                : "; weights in " +
+                      std::filesystem::path(path).replace_extension(".safetensors").string();
   }
   context.screen.note(fmt::format("{}: program {}{}", path.string(),
-                                  vm::program_identity(verified->program()).text(), where));
+                                  vm::program_identity(verified.program()).text(), where));
   return {};
 }
 

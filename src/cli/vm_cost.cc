@@ -96,18 +96,18 @@ int vm_threads(int asked) {
 }
 
 Result<std::shared_ptr<const vm::Executable>> prepare_program(const vm::BoundProgram& program,
-                                                              const ProgramWeights& weights,
+                                                              const vm::Model& model,
                                                               const VmOptions& options,
                                                               const Context& context) {
-  const auto tensor_of = [&](const vm::WeightFile& file, const vm::Param& param) {
-    return Result<vm::Tensor>(weights.tensor(file, param));
+  const auto tensor_of = [&](const vm::WeightFile&, const vm::Param& param) {
+    return Result<vm::Tensor>(model.tensor(param));
   };
   // A job runs once, and its disk is memory: it keeps nothing for later.
   const bool keeps = options.as_job.empty();
   return vm::prepare(program, tensor_of,
                      {.threads = vm_threads(options.threads),
                       .packed_directory = keeps ? data_directory(context) / "packed" : "",
-                      .on_packed = [&] { weights.drop_pages(); }});
+                      .on_packed = [&] { model.drop_pages(); }});
 }
 
 Result<void> vm_quote(const VmOptions& options, const Context& context) {
@@ -166,13 +166,12 @@ Result<void> vm_bench(const VmOptions& options, const Context& context) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const vm::Binding binding, parse_binding(options.bindings));
   BCAI_TRY_ASSIGN(const vm::BoundProgram bound, bind_program(verified, binding, true));
-  BCAI_TRY_ASSIGN(
-      const ProgramWeights weights,
-      ProgramWeights::open(verified.program(), options.weights, data_directory(context)));
+  BCAI_TRY_ASSIGN(const vm::Model model,
+                  open_model(verified, options.weights, data_directory(context)));
   BCAI_TRY_ASSIGN(const vm::MachineProfile machine, machine_profile(options, context));
   BCAI_TRY_ASSIGN(const vm::Quote quote, vm::quote(bound, machine));
   const int64_t begin = vm::monotonic_ns();
-  BCAI_TRY_ASSIGN(const auto executable, prepare_program(bound, weights, options, context));
+  BCAI_TRY_ASSIGN(const auto executable, prepare_program(bound, model, options, context));
   const auto prepare_ns = static_cast<double>(vm::monotonic_ns() - begin);
   const vm::Function& main = bound.program().functions[0];
   std::vector<vm::Tensor> inputs;

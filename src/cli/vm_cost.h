@@ -19,7 +19,7 @@ int vm_threads(int asked);
 
 // With packed weights in the data directory. Original weights are dropped from memory.
 Result<std::shared_ptr<const vm::Executable>> prepare_program(const vm::BoundProgram& program,
-                                                              const ProgramWeights& weights,
+                                                              const vm::Model& model,
                                                               const VmOptions& options,
                                                               const Context& context);
 

@@ -6,8 +6,6 @@
 #include <iterator>
 
 #include "base/file.h"
-#include "vm/binary/binary.h"
-#include "vm/text/text.h"
 
 namespace bcai::cli {
 namespace {
@@ -17,15 +15,11 @@ Result<std::string> read_source(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
-Error findings_error(const std::string& path, const std::vector<std::string>& lines) {
-  return error(ErrorCode::kInvalidArgument, "{}:\n  {}", path == "-" ? "standard input" : path,
-               fmt::join(lines, "\n  "));
-}
-
-Error findings_error(const std::string& path, const std::vector<vm::ProgramFinding>& findings) {
-  std::vector<std::string> lines;
-  for (const vm::ProgramFinding& finding : findings) lines.push_back(vm::findings_text({finding}));
-  return findings_error(path, lines);
+// With the file's name above the findings.
+Error in_file(const std::string& path, const Error& error) {
+  std::string lines;
+  for (const char c : error.message) lines += c == '\n' ? "\n  " : std::string(1, c);
+  return bcai::error(error.code, "{}:\n  {}", path == "-" ? "standard input" : path, lines);
 }
 
 // NAME=REST
@@ -42,32 +36,14 @@ Result<std::pair<std::string, std::string>> split_word(const std::string& word,
 
 Result<vm::Program> read_program(const std::string& path) {
   BCAI_TRY_ASSIGN(const std::string source, read_source(path));
-  std::vector<std::string> lines;
-  if (source.starts_with("BCVM")) {
-    std::vector<vm::BinaryFinding> findings;
-    std::optional<vm::Program> program = vm::decode(source, &findings);
-    if (program) return *std::move(program);
-    for (const vm::BinaryFinding& finding : findings) {
-      lines.push_back(
-          fmt::format("{}: byte {}: {}", finding.rule, finding.offset, finding.message));
-    }
-  } else {
-    std::vector<Finding> findings;
-    std::optional<vm::Program> program = vm::parse_text(source, &findings);
-    if (program) return *std::move(program);
-    for (const Finding& finding : findings) {
-      lines.push_back(fmt::format("{}:{}: {}", finding.line, finding.column, finding.message));
-    }
-  }
-  return findings_error(path, lines);
+  Result<vm::Program> program = vm::parse_program(source);
+  return program ? std::move(program) : in_file(path, program.error());
 }
 
 Result<vm::VerifiedProgram> read_verified_program(const std::string& path) {
-  BCAI_TRY_ASSIGN(vm::Program program, read_program(path));
-  std::vector<vm::ProgramFinding> findings;
-  std::optional<vm::VerifiedProgram> verified = vm::verify(std::move(program), &findings);
-  if (!verified) return findings_error(path, findings);
-  return *std::move(verified);
+  BCAI_TRY_ASSIGN(const std::string source, read_source(path));
+  Result<vm::VerifiedProgram> program = vm::parse_verified_program(source);
+  return program ? std::move(program) : in_file(path, program.error());
 }
 
 Result<vm::Binding> parse_binding(const std::vector<std::string>& words) {
@@ -129,50 +105,19 @@ Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
   return inputs;
 }
 
-Result<ProgramWeights> ProgramWeights::open(const vm::Program& program,
-                                            const std::vector<std::string>& given,
-                                            const std::filesystem::path& directory) {
-  ProgramWeights weights;
-  if (program.files.empty() && given.empty()) return weights;
+Result<vm::Model> open_model(vm::VerifiedProgram program, const std::vector<std::string>& given,
+                             const std::filesystem::path& directory) {
+  if (program.program().files.empty() && given.empty()) {
+    return vm::Model::of_tensors(program.program(), {});
+  }
   BCAI_TRY_ASSIGN(const std::unique_ptr<vm::WeightStore> store,
                   vm::WeightStore::open(directory / "weights"));
-  std::vector<std::shared_ptr<const vm::Weights>> held;
-  for (const std::string& path : given) {
-    Result<std::shared_ptr<const vm::Weights>> added = store->add(path);
-    if (!added) return std::move(added).error();
-    held.push_back(*std::move(added));
+  const std::vector<std::filesystem::path> paths(given.begin(), given.end());
+  Result<vm::Model> model = vm::Model::of_files(std::move(program), paths, *store);
+  if (!model && model.error().code == ErrorCode::kNotFound) {
+    return error(ErrorCode::kNotFound, "{}: --weights FILE", model.error().message);
   }
-  for (const vm::WeightFile& file : program.files) {
-    Result<std::shared_ptr<const vm::Weights>> loaded = store->load(file.sha256);
-    if (!loaded && loaded.error().code == ErrorCode::kNotFound) {
-      return error(ErrorCode::kNotFound, "weight file '{}' (sha256 {}) is missing: --weights FILE",
-                   file.name, file.sha256.text());
-    }
-    if (!loaded) return std::move(loaded).error();
-    weights.files_[file.sha256] = *std::move(loaded);
-  }
-  for (const vm::Param& param : program.params) {
-    const vm::WeightFile& file = program.files[param.file];
-    const vm::TensorView* found = weights.files_[file.sha256]->find(param.name);
-    if (found == nullptr || !(found->type == param.type)) {
-      return error(ErrorCode::kInvalidArgument, "V27: weight file '{}' has {} as '{}', expected {}",
-                   file.name, found == nullptr ? "nothing" : vm::to_text(found->type, {}),
-                   param.name, vm::to_text(param.type, {}));
-    }
-  }
-  return weights;
-}
-
-vm::Tensor ProgramWeights::tensor(const vm::WeightFile& file, const vm::Param& param) const {
-  const std::shared_ptr<const vm::Weights>& weights = files_.at(file.sha256);
-  const vm::TensorView* view = weights->find(param.name);
-  // Tensors of a program are never written to; the interpreter copies what it changes.
-  auto* bytes = reinterpret_cast<std::byte*>(const_cast<char*>(view->bytes.data()));
-  return vm::Tensor::borrow(param.type.dtype, vm::dims_of(param.type.shape), bytes, weights);
-}
-
-void ProgramWeights::drop_pages() const {
-  for (const auto& [sha256, weights] : files_) weights->drop_pages();
+  return model;
 }
 
 }  // namespace bcai::cli

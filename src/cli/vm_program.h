@@ -3,15 +3,13 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "vm/model/model.h"
 #include "vm/tensor/tensor.h"
 #include "vm/verify/verifier.h"
-#include "vm/weights/store.h"
 
 namespace bcai::cli {
 
@@ -32,20 +30,9 @@ Result<vm::BoundProgram> bind_program(const vm::VerifiedProgram& program, vm::Bi
 Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
                                             const std::vector<std::string>& words);
 
-// The weight files of a program, each opened once. `given` are added to the store under `directory`
-// first; what the program names must be there, and every parameter have the type it lists (V27).
-class ProgramWeights {
- public:
-  static Result<ProgramWeights> open(const vm::Program& program,
-                                     const std::vector<std::string>& given,
-                                     const std::filesystem::path& directory);
-  // A view into the file; of a parameter of the program.
-  vm::Tensor tensor(const vm::WeightFile& file, const vm::Param& param) const;
-  // What was read is not kept in memory: after packing, most of it is not needed again.
-  void drop_pages() const;
-
- private:
-  std::map<Sha256, std::shared_ptr<const vm::Weights>> files_;
-};
+// With its weight files: those at `given` are copied into the store under `directory` first; what
+// the program names must be there, and every parameter have the type it lists (V27).
+Result<vm::Model> open_model(vm::VerifiedProgram program, const std::vector<std::string>& given,
+                             const std::filesystem::path& directory);
 
 }  // namespace bcai::cli
