@@ -13,6 +13,8 @@ import setup
 import tests
 
 ROOT = setup.ROOT
+# What benchmarks have in common.
+SHARED = ("measure", "vm_cases")
 
 
 def build(preset: str, targets: list[str] | None = None) -> None:
@@ -78,11 +80,12 @@ def command_fuzz(options: argparse.Namespace) -> int:
 
 def command_bench(options: argparse.Namespace, rest: list[str]) -> int:
     setup.ensure()
-    names = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem != "measure")
+    names = sorted(path.stem for path in (ROOT / "bench").glob("*.py")
+                   if path.stem not in SHARED)
     if options.name not in names:
         print(f"./dev bench NAME, one of: {', '.join(names)}", file=sys.stderr)
         return 2
-    build("release", ["bcai"])
+    build("release", ["bcai", "_vm", "kernel_bench"])
     return run_python([f"bench/{options.name}.py", *rest])
 
 

@@ -135,7 +135,7 @@ def run(stages: list[str], build: Callable[..., None],
             build("asan-ubsan")
             count = run_fuzzers(FUZZ_SECONDS)
         else:
-            build("release", ["bcai", "sandbox_run", "onnx_run", "_vm"])
+            build("release", ["bcai", "sandbox_run", "onnx_run", "_vm", "vm_bits"])
             paths = {
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
                            "tests/vm", "tests/python_vm"],
