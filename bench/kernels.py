@@ -9,6 +9,7 @@ a loop of FMAs, `% of read` with a loop of loads, taken beside each sample.
 """
 
 import argparse
+import functools
 import importlib.util
 import os
 import pathlib
@@ -48,7 +49,15 @@ CASES = [
     "convolution 56 56 64 256 1 1 1",
     "convolution 14 14 1024 256 1 1 1",
     "convolution 56 56 128 128 3 1 128",
+    "softmax 1536 128",
+    "softmax 12 1024",
+    "layer_norm 128 768",
+    "gelu 128 3072",
+    "chain 1024 1024",
 ]
+
+# Their rate is that of the arrays read and written, and has no limit to compare with.
+ROWS = ("softmax", "layer_norm", "gelu", "chain")
 
 Peers = dict[str, Callable[[], object]]
 
@@ -150,9 +159,22 @@ def convolution_peers(
     return peers
 
 
+def rows_peers(kind: str, rows: int, n: int) -> Peers:
+    x, weight, bias = torch.rand(rows, n), torch.rand(n), torch.rand(n)
+    calls: dict[str, Callable[[], object]] = {
+        "softmax": lambda: torch.nn.functional.softmax(x, -1),
+        "layer_norm": lambda: torch.nn.functional.layer_norm(x, (n,), weight, bias),
+        "gelu": lambda: torch.nn.functional.gelu(x),
+        "chain": lambda: torch.relu(x * x + x),
+    }
+    return {"torch": calls[kind]}
+
+
 def flops_of(kind: str, n: list[int]) -> float:
     if kind == "matmul":
         return 2.0 * n[0] * n[1] * n[2]
+    if kind in ROWS:
+        return 20.0 * n[0] * n[1]
     if kind == "attention":
         return 4.0 * n[0] * n[2] * n[3] * (n[4] - n[5] * (n[3] - 1) / 2)
     height, width = (n[0] - 1) // n[5] + 1, (n[1] - 1) // n[5] + 1
@@ -195,6 +217,7 @@ def main() -> None:
         "matmul": matmul_peers,
         "attention": attention_peers,
         "convolution": convolution_peers,
+        **{kind: functools.partial(rows_peers, kind) for kind in ROWS},
     }
     for case in (case for case in CASES if options.filter in case):
         kind, *words = case.split()
@@ -220,6 +243,8 @@ def main() -> None:
             for name, times in samples.items()
         }
         median = statistics.median(ours)
+        if kind in ROWS:
+            streamed, limits = 8.0 * sizes[0] * sizes[1], [float("nan")]
         rate = (
             f"{streamed / median * 1e-9:6.1f} GB/s"
             if streamed

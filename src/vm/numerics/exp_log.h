@@ -14,12 +14,11 @@ namespace bcai::vm {
 inline constexpr float kLn2High = 0x1.62e4p-1f;
 inline constexpr float kLn2Low = 0x1.7f7d1cp-20f;
 
-// e^x. Results below 2^-150 are 0, below 2^-126 denormal, from 2^128 infinity.
+// e^x where x is not above 89. Results below 2^-150 are 0, below 2^-126 denormal.
 template <typename S>
-BCAI_INLINE typename S::F32 exp(typename S::F32 x) {
-  // The bounds come first: larger and smaller return their second operand when it is NaN.
+BCAI_INLINE typename S::F32 exp_to_89(typename S::F32 x) {
+  // larger, as smaller, returns its second operand when it is NaN.
   x = S::larger(S::set(-104.0f), x);
-  x = S::smaller(S::set(89.0f), x);
   // x = n ln 2 + r with |r| <= ln 2 / 2.
   const auto n = S::round(S::mul(x, S::set(0x1.715476p0f)));
   auto r = S::fma(n, S::set(-kLn2High), x);
@@ -31,6 +30,12 @@ BCAI_INLINE typename S::F32 exp(typename S::F32 x) {
   p = S::fma(p, r, S::set(1.0f));
   p = S::fma(p, r, S::set(1.0f));
   return S::scale(p, n);
+}
+
+// e^x; from 2^128 infinity.
+template <typename S>
+BCAI_INLINE typename S::F32 exp(typename S::F32 x) {
+  return exp_to_89<S>(S::smaller(S::set(89.0f), x));
 }
 
 // k ln 2 + log(1 + f) for sqrt(1/2) <= 1 + f < sqrt(2) and an integral k.

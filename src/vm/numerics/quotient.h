@@ -16,8 +16,8 @@ class QuotientBy {
   explicit BCAI_INLINE QuotientBy(typename S::F32 s) : s_(s), r_(S::div(S::set(1.0f), s)) {}
 
   BCAI_INLINE typename S::F32 operator()(typename S::F32 v) const {
-    const auto tiny = S::both(S::lt(v, S::set(0x1p-30f)), S::lt(S::set(0.0f), v));
-    if (S::any(tiny)) return S::div(v, s_);
+    const auto tiny = S::lt(v, S::set(0x1p-30f));
+    if (S::any(tiny) && S::any(S::both(tiny, S::lt(S::set(0.0f), v)))) return S::div(v, s_);
     const auto q = S::mul(v, r_);
     return S::fma(S::fma(S::neg(q), s_, v), r_, q);
   }

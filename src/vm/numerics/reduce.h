@@ -98,6 +98,44 @@ BCAI_INLINE float reduce(int64_t n, Step step) {
   return reduce_blocks<S, Fold>(0, n, reduce_span(n), block);
 }
 
+// The same of kRows rows at once, so that no row waits for its own last addition: step(row, lane,
+// i, part), results[row].
+template <typename S, typename Fold, int kRows, typename Step>
+BCAI_INLINE void reduce_rows(int64_t n, Step step, float (&results)[kRows]) {
+  if (kRows == 1 || n > kReduceBlock) {
+    for (int r = 0; r < kRows; ++r) {
+      results[r] = reduce<S, Fold>(
+          n, [ step, r ](typename S::F32 lane, int64_t i, auto part)
+                 __attribute__((always_inline)) { return step(r, lane, i, part); });
+    }
+    return;
+  }
+  constexpr int kVectors = kReduceLanes / S::kLanes;
+  typename S::F32 lanes[kRows][kVectors];
+  for (auto& row : lanes) {
+    for (auto& lane : row) lane = S::set(Fold::kNeutral);
+  }
+  int64_t i = 0;
+  for (; i + kReduceLanes <= n; i += kReduceLanes) {
+    for (int v = 0; v < kVectors; ++v) {
+      for (int r = 0; r < kRows; ++r) {
+        lanes[r][v] = step(r, lanes[r][v], i + v * S::kLanes, Whole<S>{});
+      }
+    }
+  }
+  for (int v = 0; v < kVectors; ++v, i += S::kLanes) {
+    for (int r = 0; r < kRows; ++r) {
+      if (i + S::kLanes <= n) {
+        lanes[r][v] = step(r, lanes[r][v], i, Whole<S>{});
+      } else if (i < n) {
+        const First<S> part{n - i};
+        lanes[r][v] = part.keep(step(r, lanes[r][v], i, part), lanes[r][v]);
+      }
+    }
+  }
+  for (int r = 0; r < kRows; ++r) results[r] = Fold::lanes(lanes[r]);
+}
+
 template <typename S>
 BCAI_INLINE float sum(const float* x, int64_t n) {
   return reduce<S, SumFold<S>>(n, [x](typename S::F32 lane, int64_t i, auto part) {
@@ -154,24 +192,35 @@ typename S::F32 reduce_strided(int64_t start, int64_t n, int64_t span, Step step
 template <typename S, bool kLargest, bool kNan = true>
 BCAI_INLINE float extreme(const float* x, int64_t n) {
   constexpr int kVectors = kReduceLanes / S::kLanes;
+  constexpr int kWays = 4;
   const auto neutral = S::set(kLargest ? -__builtin_inff() : __builtin_inff());
-  typename S::F32 best[kVectors];
+  typename S::F32 best[kWays];
   for (auto& lane : best) lane = neutral;
   auto nan = S::none();
-  const auto take = [&](int v, typename S::F32 value) __attribute__((always_inline)) {
-    best[v] = kLargest ? S::larger(value, best[v]) : S::smaller(value, best[v]);
+  const auto better = [](typename S::F32 a, typename S::F32 b) __attribute__((always_inline)) {
+    return kLargest ? S::larger(a, b) : S::smaller(a, b);
+  };
+  const auto take = [&](int way, typename S::F32 value) __attribute__((always_inline)) {
+    best[way] = better(value, best[way]);
     if (kNan) nan = S::either(nan, S::unordered(value, value));
   };
   int64_t i = 0;
-  for (; i + kReduceLanes <= n; i += kReduceLanes) {
-    for (int v = 0; v < kVectors; ++v) take(v, S::load(x + i + v * S::kLanes));
+  for (; i + kWays * S::kLanes <= n; i += kWays * S::kLanes) {
+    for (int way = 0; way < kWays; ++way) take(way, S::load(x + i + way * S::kLanes));
   }
-  for (int v = 0; v < kVectors; ++v, i += S::kLanes) {
+  for (int way = 0; way < kWays; ++way, i += S::kLanes) {
     const int64_t left = n - i < S::kLanes ? n - i : S::kLanes;
-    if (left > 0) take(v, First<S>{left}.keep(S::load_partial(x + i, left), neutral));
+    if (left > 0) take(way, First<S>{left}.keep(S::load_partial(x + i, left), neutral));
   }
   if (kNan && S::any(nan)) return __builtin_nanf("");
-  return (kLargest ? S::largest16(best) : S::smallest16(best)) + 0.0f;
+  typename S::F32 lanes[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    lanes[v] = best[v];
+    for (int way = v + kVectors; way < kWays; way += kVectors) {
+      lanes[v] = better(best[way], lanes[v]);
+    }
+  }
+  return (kLargest ? S::largest16(lanes) : S::smallest16(lanes)) + 0.0f;
 }
 
 }  // namespace bcai::vm

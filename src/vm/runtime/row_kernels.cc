@@ -21,6 +21,7 @@ std::unique_ptr<Kernel> make_softmax_kernel(const Launch& launch, SimdLevel leve
   args.outer = count(shape, 0, axis);
   args.n = shape[axis].value();
   args.inner = count(shape, axis + 1, shape.rank());
+  args.log = int_of(attributes_of(launch), Attr::kLog) != 0;
   return make_args_kernel<SoftmaxArgs>(
       launch, args,
       {.run = softmax_kernels(level).run,
@@ -98,14 +99,8 @@ std::unique_ptr<Kernel> make_reduction_kernel(const Launch& launch, SimdLevel le
 std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget& target) {
   if (launch.kind != LaunchKind::kInstruction) return nullptr;
   switch (launch.opcode) {
-    case Opcode::kSoftmax:
-      // The kernel's largest element may be -0, the instruction's is +0: the logarithm shows it.
-      if (int_of(attributes_of(launch), Attr::kLog) != 0) return nullptr;
-      return make_softmax_kernel(launch, target.level);
+    case Opcode::kSoftmax: return make_softmax_kernel(launch, target.level);
     case Opcode::kLayerNorm:
-      // The kernel knows no bias without a scale.
-      if (launch.operands.size() > 2 && !launch.operands[1].present()) return nullptr;
-      return make_norm_kernel(launch, target.level);
     case Opcode::kRMSNorm: return make_norm_kernel(launch, target.level);
     case Opcode::kReduceSum:
     case Opcode::kReduceMean:

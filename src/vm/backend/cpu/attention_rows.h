@@ -68,7 +68,7 @@ float exponentials(float* x, int64_t n, float scale, const float* mask) {
   }
   const auto center = S::set(largest);
   return reduce<S, SumFold<S>>(n, [=](typename S::F32 lane, int64_t i, auto part) BCAI_LAMBDA {
-    const auto p = exp<S>(S::sub(part.load(x + i), center));
+    const auto p = exp_to_89<S>(S::sub(part.load(x + i), center));
     part.store(x + i, p);
     return S::add(lane, p);
   });

@@ -3,6 +3,7 @@
 
 #include "vm/backend/cpu/attention_blocks.h"
 #include "vm/backend/cpu/attention_rows.h"
+#include "vm/backend/cpu/attention_step.h"
 #include "vm/backend/cpu/pack.h"
 
 namespace bcai::vm::BCAI_SIMD_LEVEL {
@@ -205,11 +206,34 @@ class Stream {
     return totals_ + (g - begin_) * rows_ + h * args_.queries;
   }
 
+  // One query per head: its keys and values need no panels.
+  bool in_place() const {
+    return kStepsInPlace && args_.queries == 1 && group_ <= kStepRows && args_.head_size % 8 == 0;
+  }
+
+  // Calls step(Index<n>) for the number of heads that read one kv head.
+  template <class Step>
+  void with_rows(const Step& step) const {
+    switch (group_) {
+      case 1: return step(Index<1>{});
+      case 2: return step(Index<2>{});
+      case 3: return step(Index<3>{});
+      default: return step(Index<4>{});
+    }
+  }
+
   void multiply_keys(int64_t g, int64_t key, int64_t keys) {
     const Head first = head(g, 0);
     const int64_t count = keys - key < kStreamKeys ? keys - key : kStreamKeys;
     const float* k = first.k + key * args_.k_stride;
     const bool more = key + 2 * kStreamKeys <= keys;
+    if (in_place()) {
+      with_rows([&](auto r) {
+        step_keys<S, r.value>(k, args_.k_stride, count, args_.head_size, {first.q, args_.head_size},
+                              {rows(g, 0).scores + key, attention_score_stride(args_)});
+      });
+      return;
+    }
     pack_keys(k, more ? k + kStreamKeys * args_.k_stride : nullptr, args_.k_stride, count,
               args_.head_size, packed_);
     const bool together = args_.queries == 1;
@@ -229,6 +253,17 @@ class Stream {
     const int64_t count = keys - key < kStreamKeys ? keys - key : kStreamKeys;
     const float* v = first.v + key * args_.v_stride;
     const bool more = key + 2 * kStreamKeys <= keys;
+    if (in_place()) {
+      const RowSet all = rows(g, 0);
+      const int64_t begin = all.keys[0].begin > key ? all.keys[0].begin : key;
+      const int64_t end = all.keys[0].end < key + count ? all.keys[0].end : key + count;
+      with_rows([&](auto r) {
+        step_values<S, r.value>(v + (begin - key) * args_.v_stride, args_.v_stride, end - begin,
+                                args_.head_size, {all.scores + begin, all.score_stride},
+                                {all.sums, all.sum_stride});
+      });
+      return;
+    }
     pack_values(v, more ? v + kStreamKeys * args_.v_stride : nullptr, args_.v_stride, count,
                 args_.head_size, packed_);
     const ValueBlock values{.panels = packed_, .begin = key, .end = key + count};

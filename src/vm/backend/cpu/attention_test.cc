@@ -151,6 +151,22 @@ TEST(Attention, EqualsTheDefinitionForEveryTail) {
   expect_reference(Problem(1, 1, 1, 80, 3, 300));
 }
 
+TEST(Attention, EqualsTheDefinitionInADecodingStep) {
+  for (int64_t group = 1; group <= 5; ++group) {
+    for (const int64_t size : {8, 24, 64, 72, 128}) {
+      for (const int64_t keys : {1, 8, 31, 32, 33, 71}) {
+        Problem p(2, 2 * group, 2, size, 1, keys);
+        if (size == 64) p.add_mask();
+        if (size == 24) {
+          p.args.offset = keys - 1;
+          p.args.window = 20;
+        }
+        expect_reference(p);
+      }
+    }
+  }
+}
+
 TEST(Attention, LeavesOutWhatCausalityAndTheWindowHide) {
   for (int64_t n = 1; n <= 40; ++n) {
     for (int64_t window : {0, 1, 5, 20}) {

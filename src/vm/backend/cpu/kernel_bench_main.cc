@@ -4,6 +4,7 @@
 // of `read`, GB/s from memory.
 //   matmul M N K | attention HEADS KV_HEADS SIZE QUERIES KEYS CAUSAL
 //   convolution HEIGHT WIDTH CHANNELS OUTPUTS KERNEL STRIDE GROUPS | peak | read
+//   softmax ROWS N | layer_norm ROWS N | gelu ROWS N | chain ROWS N, which is relu(x * x + x)
 #include <sys/mman.h>
 #include <time.h>
 
@@ -20,7 +21,10 @@
 
 #include "vm/backend/cpu/attention.h"
 #include "vm/backend/cpu/convolution.h"
+#include "vm/backend/cpu/map.h"
 #include "vm/backend/cpu/matmul.h"
+#include "vm/backend/cpu/norm.h"
+#include "vm/backend/cpu/softmax.h"
 
 namespace bcai::vm {
 namespace {
@@ -199,6 +203,52 @@ class ConvolutionCase : public Case {
   std::byte* scratch_ = nullptr;
 };
 
+// Rows in one array and rows in another: what is bound by its elementary functions and by memory.
+class RowsCase : public Case {
+ public:
+  RowsCase(SimdLevel level, std::string kind, std::istream& in) : level_(level), kind_(kind) {
+    in >> rows_ >> n_;
+    x_ = floats(rows_ * n_);
+    y_ = floats(rows_ * n_);
+    flops = 20.0 * static_cast<double>(rows_ * n_);
+    input_ = {.data = x_};
+    output_ = {.data = y_, .slot = kMapInputsMax};
+    if (kind_ == "gelu") {
+      ops_ = {{MapCode::kGeluErf, kMapInputsMax, 0}};
+    } else {
+      ops_ = {{MapCode::kMul, kMapInputsMax + 1, 0, 0},
+              {MapCode::kAdd, kMapInputsMax + 2, kMapInputsMax + 1, 0},
+              {MapCode::kRelu, kMapInputsMax, kMapInputsMax + 2}};
+    }
+    map_ = {{&input_, 1}, {&output_, 1}, ops_, rows_ * n_};
+    scratch_ = scratch_of(map_scratch_bytes(map_));
+  }
+  void run(int64_t) override {
+    if (kind_ == "softmax") {
+      softmax_kernels(level_).run({.x = x_, .y = y_, .outer = rows_, .n = n_}, 0, rows_, scratch_);
+    } else if (kind_ == "layer_norm") {
+      const NormArgs args{
+          .x = x_, .y = y_, .gamma = x_, .beta = x_, .rows = rows_, .n = n_, .epsilon = 1e-5F};
+      norm_kernels(level_).layer_norm(args, 0, rows_, scratch_);
+    } else {
+      map_kernels(level_).run(map_, 0, map_units(map_), scratch_);
+    }
+  }
+
+ private:
+  const SimdLevel level_;
+  const std::string kind_;
+  int64_t rows_ = 0;
+  int64_t n_ = 0;
+  float* x_ = nullptr;
+  float* y_ = nullptr;
+  MapInput input_{};
+  MapOutput output_{};
+  std::vector<MapOp> ops_;
+  MapArgs map_{};
+  std::byte* scratch_ = nullptr;
+};
+
 std::unique_ptr<Case> make_case(SimdLevel level, const std::string& line) {
   std::istringstream in(line);
   std::string kind;
@@ -206,6 +256,9 @@ std::unique_ptr<Case> make_case(SimdLevel level, const std::string& line) {
   if (kind == "matmul") return std::make_unique<MatMulCase>(level, in);
   if (kind == "attention") return std::make_unique<AttentionCase>(level, in);
   if (kind == "convolution") return std::make_unique<ConvolutionCase>(level, in);
+  for (const char* rows : {"softmax", "layer_norm", "gelu", "chain"}) {
+    if (kind == rows) return std::make_unique<RowsCase>(level, kind, in);
+  }
   return nullptr;
 }
 

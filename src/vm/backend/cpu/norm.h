@@ -4,8 +4,8 @@
 //   eps)
 //              y = fma((x - mean) * scale, gamma, beta)
 //   RMSNorm:   scale = 1 / sqrt(sum(x^2) / n + eps); y = (x * scale) * gamma
-// Sums are by rule R4, the squares fused into them; each other operation rounds. Without gamma and
-// beta, what they would do is left out; beta needs gamma.
+// Sums are by rule R4, the squares fused into them; each other operation rounds. Without gamma or
+// beta, what it would do is left out.
 //
 // As all kernels: no allocation, no thread, no exception.
 #pragma once

@@ -19,54 +19,96 @@ BCAI_INLINE void write_row(const NormArgs& args, int64_t row, Scaled scaled) {
   float* y = args.y + row * args.n;
   const float* gamma = args.gamma;
   const float* beta = args.beta;
-  if (gamma == nullptr) {
+  const auto write = [=](auto finish) __attribute__((always_inline)) {
     for_vectors<S>(
         args.n, [=](int64_t i, auto part) __attribute__((always_inline)) {
-          part.store(y + i, canonical_nan<S>(scaled(part.load(x + i))));
+          part.store(y + i, canonical_nan<S>(finish(scaled(part.load(x + i)), i, part)));
         });
-  } else if (beta == nullptr) {
-    for_vectors<S>(
-        args.n, [=](int64_t i, auto part) __attribute__((always_inline)) {
-          const auto v = S::mul(scaled(part.load(x + i)), part.load(gamma + i));
-          part.store(y + i, canonical_nan<S>(v));
-        });
+  };
+  if (gamma != nullptr && beta != nullptr) {
+    write([=](S::F32 v, int64_t i, auto part) __attribute__((always_inline)) {
+      return S::fma(v, part.load(gamma + i), part.load(beta + i));
+    });
+  } else if (gamma != nullptr) {
+    write([=](S::F32 v, int64_t i, auto part)
+              __attribute__((always_inline)) { return S::mul(v, part.load(gamma + i)); });
+  } else if (beta != nullptr) {
+    write([=](S::F32 v, int64_t i, auto part)
+              __attribute__((always_inline)) { return S::add(v, part.load(beta + i)); });
   } else {
-    for_vectors<S>(
-        args.n, [=](int64_t i, auto part) __attribute__((always_inline)) {
-          const auto v =
-              S::fma(scaled(part.load(x + i)), part.load(gamma + i), part.load(beta + i));
-          part.store(y + i, canonical_nan<S>(v));
+    write([](S::F32 v, int64_t, auto) __attribute__((always_inline)) { return v; });
+  }
+}
+
+// Rows that are taken at once, so that none waits for its own last addition.
+constexpr int kRowsAtOnce = 4;
+
+template <int kRows>
+void layer_norm_rows(const NormArgs& args, int64_t row) {
+  const auto count = static_cast<float>(args.n);
+  const float* x = args.x + row * args.n;
+  const int64_t n = args.n;
+  float mean[kRows], variance[kRows];
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [=](int r, S::F32 lane, int64_t i, auto part)
+          __attribute__((always_inline)) { return S::add(lane, part.load(x + r * n + i)); },
+      mean);
+  S::F32 center[kRows];
+  for (int r = 0; r < kRows; ++r) {
+    mean[r] /= count;
+    center[r] = S::set(mean[r]);
+  }
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
+        const auto d = S::sub(part.load(x + r * n + i), center[r]);
+        return S::fma(d, d, lane);
+      },
+      variance);
+  for (int r = 0; r < kRows; ++r) {
+    const float scale = inverse_root(variance[r] / count + args.epsilon);
+    if (args.mean != nullptr) args.mean[row + r] = canonical(mean[r]);
+    if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
+    const auto middle = center[r], factor = S::set(scale);
+    write_row(
+        args, row + r, [=](S::F32 v) __attribute__((always_inline)) {
+          return S::mul(S::sub(v, middle), factor);
         });
+  }
+}
+
+template <int kRows>
+void rms_norm_rows(const NormArgs& args, int64_t row) {
+  const float* x = args.x + row * args.n;
+  const int64_t n = args.n;
+  float squares[kRows];
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [=](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
+        const auto v = part.load(x + r * n + i);
+        return S::fma(v, v, lane);
+      },
+      squares);
+  for (int r = 0; r < kRows; ++r) {
+    const float scale = inverse_root(squares[r] / static_cast<float>(n) + args.epsilon);
+    if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
+    const auto factor = S::set(scale);
+    write_row(
+        args, row + r, [=](S::F32 v) __attribute__((always_inline)) { return S::mul(v, factor); });
   }
 }
 
 void layer_norm(const NormArgs& args, int64_t begin, int64_t end, std::byte*) {
-  const auto count = static_cast<float>(args.n);
-  for (int64_t row = begin; row < end; ++row) {
-    const float* x = args.x + row * args.n;
-    const float mean = sum<S>(x, args.n) / count;
-    const float variance = sum_of_squares<S>(x, mean, args.n) / count;
-    const float scale = inverse_root(variance + args.epsilon);
-    if (args.mean != nullptr) args.mean[row] = canonical(mean);
-    if (args.scale != nullptr) args.scale[row] = canonical(scale);
-    const auto center = S::set(mean), factor = S::set(scale);
-    write_row(
-        args, row, [=](S::F32 v) __attribute__((always_inline)) {
-          return S::mul(S::sub(v, center), factor);
-        });
+  for (; begin + kRowsAtOnce <= end; begin += kRowsAtOnce) {
+    layer_norm_rows<kRowsAtOnce>(args, begin);
   }
+  for (; begin < end; ++begin) layer_norm_rows<1>(args, begin);
 }
 
 void rms_norm(const NormArgs& args, int64_t begin, int64_t end, std::byte*) {
-  const auto count = static_cast<float>(args.n);
-  for (int64_t row = begin; row < end; ++row) {
-    const float* x = args.x + row * args.n;
-    const float scale = inverse_root(dot<S>(x, x, args.n) / count + args.epsilon);
-    if (args.scale != nullptr) args.scale[row] = canonical(scale);
-    const auto factor = S::set(scale);
-    write_row(
-        args, row, [=](S::F32 v) __attribute__((always_inline)) { return S::mul(v, factor); });
-  }
+  for (; begin + kRowsAtOnce <= end; begin += kRowsAtOnce) rms_norm_rows<kRowsAtOnce>(args, begin);
+  for (; begin < end; ++begin) rms_norm_rows<1>(args, begin);
 }
 
 }  // namespace

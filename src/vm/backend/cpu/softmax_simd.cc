@@ -9,34 +9,54 @@ namespace {
 
 using S = Simd;
 
+// Rows that are taken at once, so that one computes while another waits for its sum.
+constexpr int kRowsAtOnce = 4;
+
 // NaNs are left out of the maximum: their exponentials make the sum NaN, and so the row.
-void softmax_row(const float* x, float* y, int64_t n) {
-  const auto top = S::set(extreme<S, true, false>(x, n));
-  const float sum = reduce<S, SumFold<S>>(
-      n, [=](S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        const auto e = exp<S>(S::sub(part.load(x + i), top));
-        part.store(y + i, e);
+template <int kRows>
+void softmax_rows(const float* x, float* y, int64_t n) {
+  S::F32 top[kRows];
+  for (int r = 0; r < kRows; ++r) top[r] = S::set(extreme<S, true, false>(x + r * n, n));
+  float sums[kRows];
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
+        const auto e = exp_to_89<S>(S::sub(part.load(x + r * n + i), top[r]));
+        part.store(y + r * n + i, e);
         return S::add(lane, e);
-      });
-  const QuotientBy<S> quotient(S::set(sum));
-  for_vectors<S>(
-      n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-        part.store(y + i, canonical_nan<S>(quotient(part.load(y + i))));
-      });
+      },
+      sums);
+  for (int r = 0; r < kRows; ++r) {
+    // What is divided is from 0 to 1, unless there is a NaN, which the sum has taken.
+    const bool nan = sums[r] != sums[r];
+    const QuotientBy<S> quotient(S::set(sums[r]));
+    float* row = y + r * n;
+    for_vectors<S>(
+        n, [&](int64_t i, auto part) __attribute__((always_inline)) {
+          part.store(row + i, nan ? S::set(__builtin_nanf("")) : quotient(part.load(row + i)));
+        });
+  }
 }
 
-void log_softmax_row(const float* x, float* y, int64_t n) {
-  const auto top = S::set(extreme<S, true, false>(x, n));
-  const float sum = reduce<S, SumFold<S>>(
-      n, [=](S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        return S::add(lane, exp<S>(S::sub(part.load(x + i), top)));
-      });
-  const auto log_sum = log<S>(S::set(sum));
-  for_vectors<S>(
-      n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-        const auto shifted = S::sub(part.load(x + i), top);
-        part.store(y + i, canonical_nan<S>(S::sub(shifted, log_sum)));
-      });
+template <int kRows>
+void log_softmax_rows(const float* x, float* y, int64_t n) {
+  S::F32 top[kRows];
+  for (int r = 0; r < kRows; ++r) top[r] = S::set(extreme<S, true, false>(x + r * n, n));
+  float sums[kRows];
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
+        return S::add(lane, exp_to_89<S>(S::sub(part.load(x + r * n + i), top[r])));
+      },
+      sums);
+  for (int r = 0; r < kRows; ++r) {
+    const auto log_sum = log<S>(S::set(sums[r]));
+    for_vectors<S>(
+        n, [&](int64_t i, auto part) __attribute__((always_inline)) {
+          const auto shifted = S::sub(part.load(x + r * n + i), top[r]);
+          part.store(y + r * n + i, canonical_nan<S>(S::sub(shifted, log_sum)));
+        });
+  }
 }
 
 // The columns of one vector, n rows at distance `inner`.
@@ -44,8 +64,9 @@ template <typename Part>
 void softmax_columns(const float* x, float* y, int64_t n, int64_t inner, bool log, Part part) {
   auto top = S::set(-__builtin_inff());
   for (int64_t j = 0; j < n; ++j) top = S::larger(part.load(x + j * inner), top);
+  top = S::add(top, S::set(0.0f));  // a zero is +0: the logarithm shows its sign
   const auto step = [=](S::F32 lane, int64_t j) __attribute__((always_inline)) {
-    const auto e = exp<S>(S::sub(part.load(x + j * inner), top));
+    const auto e = exp_to_89<S>(S::sub(part.load(x + j * inner), top));
     if (!log) part.store(y + j * inner, e);
     return S::add(lane, e);
   };
@@ -67,8 +88,13 @@ void softmax_columns(const float* x, float* y, int64_t n, int64_t inner, bool lo
 
 void run(const SoftmaxArgs& args, int64_t begin, int64_t end, std::byte*) {
   if (args.inner == 1) {
-    const auto row = args.log ? log_softmax_row : softmax_row;
-    for (int64_t r = begin; r < end; ++r) row(args.x + r * args.n, args.y + r * args.n, args.n);
+    const auto several = args.log ? log_softmax_rows<kRowsAtOnce> : softmax_rows<kRowsAtOnce>;
+    const auto one = args.log ? log_softmax_rows<1> : softmax_rows<1>;
+    int64_t r = begin;
+    for (; r + kRowsAtOnce <= end; r += kRowsAtOnce) {
+      several(args.x + r * args.n, args.y + r * args.n, args.n);
+    }
+    for (; r < end; ++r) one(args.x + r * args.n, args.y + r * args.n, args.n);
     return;
   }
   const int64_t groups = (args.inner + kSoftmaxColumns - 1) / kSoftmaxColumns;
