@@ -4,35 +4,6 @@
 #include "vm/isa/choices.h"
 
 namespace bcai::vm {
-namespace {
-
-int64_t number_at(const InstructionView& view, Attr attribute, size_t axis, int64_t otherwise) {
-  const std::vector<int64_t>& numbers = ints_of(view, attribute);
-  return numbers.empty() ? otherwise : numbers[axis];
-}
-
-// A window that meets padding alone has another result in the kernels: dilation and rounding up
-// can make one.
-bool every_window_has_a_tap(const InstructionView& view, const Shape& x, const Shape& result) {
-  for (size_t axis = 0; axis + 2 < x.rank(); ++axis) {
-    const int64_t kernel = number_at(view, Attr::kKernel, axis, 1);
-    const int64_t dilation = number_at(view, Attr::kDilations, axis, 1);
-    const int64_t size = x[axis + 2].value();
-    for (int64_t i = 0; i < result[axis + 2].value(); ++i) {
-      const int64_t start =
-          i * number_at(view, Attr::kStrides, axis, 1) - number_at(view, Attr::kPadsLow, axis, 0);
-      bool inside = false;
-      for (int64_t tap = 0; tap < kernel && !inside; ++tap) {
-        inside = start + tap * dilation >= 0 && start + tap * dilation < size;
-      }
-      if (!inside) return false;
-    }
-  }
-  return true;
-}
-
-}  // namespace
-
 Type channels_last(const Type& type) {
   Type last{type.dtype, {type.shape[0]}};
   for (size_t axis = 2; axis < type.shape.rank(); ++axis) last.shape.push_back(type.shape[axis]);
@@ -58,7 +29,8 @@ Attributes from_channels_last(size_t rank) {
 }
 
 bool wants_channels_last(const Function& function, const Instruction& instruction, bool fixed) {
-  const bool convolution = instruction.opcode == Opcode::kConvolutionForward;
+  const bool convolution = instruction.opcode == Opcode::kConvolutionForward ||
+                           instruction.opcode == Opcode::kConvolutionTranspose;
   const bool largest = instruction.opcode == Opcode::kMaxPool;
   const bool average = instruction.opcode == Opcode::kAveragePool;
   if (!(convolution && fixed) && !largest && !average) return false;
@@ -66,14 +38,51 @@ bool wants_channels_last(const Function& function, const Instruction& instructio
     if (id != kNoValue && function.values[id].shape.elements() == Dim(0)) return false;
   }
   const Type& result = function.values[instruction.results[0]];
-  const size_t rank = result.shape.rank();
-  if (rank > 4 || result.shape.elements() == Dim(0)) return false;
+  if (result.shape.rank() > 4 || result.shape.elements() == Dim(0)) return false;
   // A window rounded up may reach past the padding, and the kernel would count that part.
   const InstructionView view{instruction.opcode, {}, instruction.attributes, {}};
-  const Type& x = function.values[instruction.operands[0]];
-  if (!convolution && !every_window_has_a_tap(view, x.shape, result.shape)) return false;
   return !average || int_of(view, Attr::kCountIncludePad) == 0 ||
          static_cast<Rounding>(int_of(view, Attr::kRounding)) == Rounding::kFloor;
+}
+
+namespace {
+
+// Where axis `axis` of [N,C,..] lies in [N,..,C].
+int64_t turned_axis(int64_t axis, size_t rank) {
+  return axis == 0 ? 0 : axis == 1 ? static_cast<int64_t>(rank) - 1 : axis - 1;
+}
+
+}  // namespace
+
+std::optional<Attributes> attributes_channels_last(const Function& function,
+                                                   const Instruction& instruction) {
+  const Type& result = function.values[instruction.results[0]];
+  const size_t rank = function.values[instruction.operands[0]].shape.rank();
+  if (rank < 3 || result.shape.elements() == Dim(0)) return std::nullopt;
+  const InstructionView view{instruction.opcode, {}, instruction.attributes, {}};
+  Attributes attributes = instruction.attributes;
+  switch (instruction.opcode) {
+    case Opcode::kBatchNormInfer:
+    case Opcode::kResize: return attributes;
+    case Opcode::kConcat:
+      attributes.set(Attr::kAxis, turned_axis(int_of(view, Attr::kAxis), rank));
+      return attributes;
+    default: return std::nullopt;
+  }
+}
+
+std::optional<Attributes> spatial_axes_channels_last(const Function& function,
+                                                     const Instruction& reduction) {
+  const std::string_view kind = info_of(reduction.opcode).instruction_class->name;
+  if (kind != "Reduce") return std::nullopt;
+  const size_t rank = function.values[reduction.operands[0]].shape.rank();
+  const InstructionView view{reduction.opcode, {}, reduction.attributes, {}};
+  std::vector<int64_t> axes = ints_of(view, Attr::kAxes);
+  if (axes.size() + 2 != rank || axes.empty() || axes[0] != 2) return std::nullopt;
+  for (int64_t& axis : axes) axis = turned_axis(axis, rank);
+  Attributes attributes = reduction.attributes;
+  attributes.set(Attr::kAxes, std::move(axes));
+  return attributes;
 }
 
 std::optional<Type> broadcast_channels_last(const Type& operand, const Type& result) {

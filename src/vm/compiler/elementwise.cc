@@ -28,8 +28,7 @@ bool does_operation(Opcode opcode, DType from, DType to) {
     return from != to && kTileTypes.contains(from) && kTileTypes.contains(to);
   }
   if (kind == "ElementwiseUnary") {
-    // The interpreter's sign of -0 is -0, the instruction's is +0.
-    return opcode == Opcode::kNot || (from == DType::kF32 && opcode != Opcode::kSign);
+    return opcode == Opcode::kNot || from == DType::kF32;
   }
   if (kind == "ElementwisePredicate") return true;
   if (kind == "ElementwiseBinary") {

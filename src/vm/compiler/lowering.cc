@@ -136,18 +136,47 @@ class Lowering {
     launch.attributes = instruction.attributes;
     launch.channels_last =
         fuse_ && wants_channels_last(function(), instruction, is_fixed(instruction));
+    bool image_last = launch.channels_last;
+    if (fuse_ && !launch.channels_last && images_lie_last(instruction)) {
+      std::optional<Attributes> turned = attributes_channels_last(function(), instruction);
+      launch.channels_last = turned.has_value();
+      if (!turned) turned = spatial_axes_channels_last(function(), instruction);
+      image_last = turned.has_value();
+      if (turned) launch.attributes = *std::move(turned);
+    }
     for (size_t i = 0; i < instruction.operands.size(); ++i) {
       const ValueId id = instruction.operands[i];
-      launch.operands.push_back(id == kNoValue                   ? Operand{}
-                                : launch.channels_last && i == 0 ? last_here(id, out)
-                                                                 : here(id, out));
+      const bool last = image_last && i < images_of(instruction);
+      launch.operands.push_back(id == kNoValue ? Operand{}
+                                : last         ? last_here(id, out)
+                                               : here(id, out));
     }
     add_work(instruction, launch);
     return launch;
   }
 
+  // How many of its first operands are images.
+  static size_t images_of(const Instruction& instruction) {
+    return instruction.opcode == Opcode::kConcat ? instruction.operands.size() : 1;
+  }
+
+  // Whether all its images lie with their channels innermost, and one of them only so.
+  bool images_lie_last(const Instruction& instruction) const {
+    bool only = false;
+    if (instruction.operands.empty()) return false;
+    for (size_t i = 0; i < images_of(instruction); ++i) {
+      const ValueId id = instruction.operands[i];
+      if (id == kNoValue || last_.count(id) == 0) return false;
+      only = only || !at_[id].present();
+    }
+    return only;
+  }
+
   bool is_fixed(const Instruction& instruction) const {
-    if (instruction.opcode != Opcode::kConvolutionForward) return false;
+    if (instruction.opcode != Opcode::kConvolutionForward &&
+        instruction.opcode != Opcode::kConvolutionTranspose) {
+      return false;
+    }
     const Operand& weight = at_[instruction.operands[1]];
     if (!weight.present()) return false;
     const Storage storage = plan_.buffers[weight.buffer].storage;
@@ -157,8 +186,8 @@ class Lowering {
   // The value as the program has it; turned here if so far there is only the other way.
   Operand here(ValueId id, Sequence& out) {
     if (!at_[id].present()) {
-      at_[id] = new_operand(type_of(id));
-      turn(last_.at(id), at_[id], from_channels_last(type_of(id).shape.rank()), out);
+      at_[id] = turned(type_of(id).shape, last_.at(id), type_of(id),
+                       from_channels_last(type_of(id).shape.rank()), out);
     }
     return at_[id];
   }
@@ -167,13 +196,22 @@ class Lowering {
   Operand last_here(ValueId id, Sequence& out) {
     Operand& last = last_[id];
     if (!last.present()) {
-      last = new_operand(channels_last(type_of(id)));
-      turn(at_[id], last, to_channels_last(type_of(id).shape.rank()), out);
+      last = turned(type_of(id).shape, at_[id], channels_last(type_of(id)),
+                    to_channels_last(type_of(id).shape.rank()), out);
     }
     return last;
   }
 
-  static void turn(const Operand& from, const Operand& to, Attributes order, Sequence& out) {
+  // The same place where the order of the elements stays.
+  Operand turned(const Shape& image, const Operand& from, const Type& type, Attributes order,
+                 Sequence& out) {
+    if (keeps_order_turned(image)) {
+      Operand view = from;
+      view.type = type;
+      view.type.is_state = false;
+      return view;
+    }
+    const Operand to = new_operand(type);
     Launch launch;
     launch.opcode = Opcode::kTranspose;
     launch.attributes = std::move(order);
@@ -181,6 +219,12 @@ class Lowering {
     launch.results = {to};
     launch.bytes = 2 * bytes_of(from);
     out.push_back(std::move(launch));
+    return to;
+  }
+
+  // [N,C,..] with one channel or one pixel: its elements are in the same order as [N,..,C].
+  static bool keeps_order_turned(const Shape& image) {
+    return image.rank() >= 2 && (image[1] == Dim(1) || image.elements(2, image.rank()) == Dim(1));
   }
 
   void add_channels_last_result(ValueId id, Launch& launch) {
@@ -298,9 +342,8 @@ class Lowering {
       const bool whole = type_of(id).shape == result.shape;
       if (whole && last_.count(id) == 0) return false;
       pending = pending || (whole && !at_[id].present());
-      if (!whole && (!at_[id].present() || !broadcast_channels_last(type_of(id), result))) {
-        return false;
-      }
+      const bool there = at_[id].present() || keeps_order_turned(type_of(id).shape);
+      if (!whole && (!there || !broadcast_channels_last(type_of(id), result))) return false;
     }
     return pending;
   }
@@ -309,7 +352,7 @@ class Lowering {
     const Type& result = type_of(group.results[0]);
     if (!last) return broadcast_input(here(id, out), result.shape, out);
     if (type_of(id).shape == result.shape) return last_here(id, out);
-    Operand operand = at_[id];
+    Operand operand = here(id, out);
     operand.type = *broadcast_channels_last(type_of(id), result);
     return operand;
   }

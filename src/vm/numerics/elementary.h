@@ -48,10 +48,11 @@ BCAI_INLINE typename S::F32 clamp(typename S::F32 x, typename S::F32 low, typena
   return S::smaller(high, S::larger(low, x));
 }
 
-// -1, 1, or x itself where it is a zero or NaN.
+// -1, 1, +0 of a zero of either sign, and NaN of NaN.
 template <typename S>
 BCAI_INLINE typename S::F32 sign(typename S::F32 x) {
-  const auto positive = S::select(S::lt(S::set(0.0f), x), S::set(1.0f), x);
+  const auto zero = S::add(x, S::set(0.0f));
+  const auto positive = S::select(S::lt(S::set(0.0f), x), S::set(1.0f), zero);
   return S::select(S::lt(x, S::set(0.0f)), S::set(-1.0f), positive);
 }
 

@@ -71,6 +71,7 @@ std::unique_ptr<Kernel> make_image_kernel(const Launch& launch, const KernelTarg
 std::unique_ptr<Kernel> make_attention_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_map_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_row_kernel(const Launch& launch, const KernelTarget& target);
+std::unique_ptr<Kernel> make_recurrent_kernel(const Launch& launch, const KernelTarget& target);
 std::unique_ptr<Kernel> make_movement_kernel(const Launch& launch, const KernelTarget& target);
 // Knows every launch but maps.
 std::unique_ptr<Kernel> make_reference_kernel(const Launch& launch);

@@ -51,7 +51,7 @@ std::vector<int64_t> byte_strides(const Type& type) {
 
 std::optional<Strided> strided_of(const Launch& launch) {
   if (launch.opcode != Opcode::kTranspose && launch.opcode != Opcode::kBroadcast &&
-      launch.opcode != Opcode::kSlice) {
+      launch.opcode != Opcode::kSlice && launch.opcode != Opcode::kReverse) {
     return std::nullopt;
   }
   const Operand& x = launch.operands[0];
@@ -76,6 +76,14 @@ std::optional<Strided> strided_of(const Launch& launch) {
       }
       break;
     }
+    case Opcode::kReverse:
+      for (size_t i = 0; i < strides.size(); ++i) strided.axes[i].from = strides[i];
+      for (const int64_t axis : ints_of(view, Attr::kAxes)) {
+        Axis& reversed = strided.axes[static_cast<size_t>(axis)];
+        strided.base += (reversed.size - 1) * reversed.from;
+        reversed.from = -reversed.from;
+      }
+      break;
     default: {
       const std::vector<Dim>& starts = dims_of(view, Attr::kStarts);
       const std::vector<int64_t>& steps = ints_of(view, Attr::kSteps);
@@ -156,6 +164,105 @@ class StridedKernel : public Kernel {
   int64_t run_ = 0;  // bytes next to each other
   int64_t units_ = 1;
   const std::byte* from_ = nullptr;
+  std::byte* to_ = nullptr;
+};
+
+// A unit is a line of the result along the last axis: what lies inside is copied at once.
+class PadKernel : public Kernel {
+ public:
+  explicit PadKernel(const Launch& launch)
+      : launch_(launch), size_(dtype_bytes(launch.results[0].type.dtype)) {
+    const InstructionView view = attributes_of(launch);
+    const Type& x = launch.operands[0].type;
+    const std::vector<int64_t>& low = ints_of(view, Attr::kLow);
+    const std::vector<int64_t> strides = byte_strides(x);
+    for (size_t axis = 0; axis < strides.size(); ++axis) {
+      std::vector<int64_t> from;
+      const int64_t size = launch.results[0].type.shape[axis].value();
+      for (int64_t i = 0; i < size; ++i) {
+        const int64_t index = source(view, i - low[axis], x.shape[axis].value());
+        from.push_back(index < 0 ? kOutside : index * strides[axis]);
+      }
+      from_.push_back(std::move(from));
+    }
+    if (x.dtype == DType::kF32) {
+      const float value = float_of(view, Attr::kValue);
+      std::memcpy(value_, &value, sizeof(value));
+    } else {
+      const int64_t value = int_of(view, Attr::kIntValue);  // its lowest bytes, little endian
+      std::memcpy(value_, &value, sizeof(value));
+    }
+    line_ = launch.results[0].type.shape[strides.size() - 1].value();
+    inside_begin_ = std::clamp<int64_t>(low.back(), 0, line_);
+    inside_end_ =
+        std::clamp<int64_t>(low.back() + x.shape[strides.size() - 1].value(), inside_begin_, line_);
+  }
+
+  void bind(const Addresses& addresses) override {
+    from_data_ = addresses.of(launch_.operands[0]);
+    to_ = addresses.of(launch_.results[0]);
+  }
+  int64_t units() const override {
+    const Shape& shape = launch_.results[0].type.shape;
+    return line_ == 0 ? 0 : count(shape, 0, shape.rank() - 1);
+  }
+  Result<void> run(int64_t begin, int64_t end, std::byte*) override {
+    for (int64_t unit = begin; unit < end; ++unit) write_line(unit);
+    return {};
+  }
+
+ private:
+  static constexpr int64_t kOutside = -1;
+
+  // The index that a padded index stands for, or kOutside.
+  static int64_t source(const InstructionView& view, int64_t i, int64_t size) {
+    if (i >= 0 && i < size) return i;
+    switch (static_cast<PadMode>(int_of(view, Attr::kMode))) {
+      case PadMode::kConstant: return kOutside;
+      case PadMode::kEdge: return std::clamp<int64_t>(i, 0, std::max<int64_t>(size - 1, 0));
+      case PadMode::kReflect: return i < 0 ? -i : 2 * (size - 1) - i;
+    }
+    return kOutside;
+  }
+
+  void write_line(int64_t unit) const {
+    const size_t last = from_.size() - 1;
+    const std::byte* from = from_data_;
+    int64_t rest = unit;
+    for (size_t axis = last; axis-- > 0;) {
+      const auto size = static_cast<int64_t>(from_[axis].size());
+      const int64_t offset = from_[axis][static_cast<size_t>(rest % size)];
+      rest /= size;
+      if (offset == kOutside) from = nullptr;
+      if (from != nullptr) from += offset;
+    }
+    std::byte* to = to_ + unit * line_ * size_;
+    const bool there = from != nullptr;
+    write_elements(from, 0, there ? inside_begin_ : line_, to);
+    if (!there) return;
+    if (inside_end_ > inside_begin_) {
+      std::memcpy(to + inside_begin_ * size_,
+                  from + from_[last][static_cast<size_t>(inside_begin_)],
+                  static_cast<size_t>((inside_end_ - inside_begin_) * size_));
+    }
+    write_elements(from, inside_end_, line_, to);
+  }
+  void write_elements(const std::byte* from, int64_t begin, int64_t end, std::byte* to) const {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t offset = from_.back()[static_cast<size_t>(i)];
+      const bool there = from != nullptr && offset != kOutside;
+      std::memcpy(to + i * size_, there ? from + offset : value_, static_cast<size_t>(size_));
+    }
+  }
+
+  const Launch& launch_;
+  const int64_t size_;
+  std::vector<std::vector<int64_t>> from_;  // by axis and index of the result, in bytes of x
+  std::byte value_[8] = {};
+  int64_t line_ = 0;          // elements of the last axis
+  int64_t inside_begin_ = 0;  // of it, what x has
+  int64_t inside_end_ = 0;
+  const std::byte* from_data_ = nullptr;
   std::byte* to_ = nullptr;
 };
 
@@ -273,6 +380,9 @@ std::unique_ptr<Kernel> make_movement_kernel(const Launch& launch, const KernelT
     case Opcode::kSplit: return std::make_unique<JoinKernel>(launch);
     case Opcode::kGather:
     case Opcode::kEmbeddingLookup: return std::make_unique<GatherKernel>(launch);
+    case Opcode::kPad:
+      if (launch.operands[0].type.shape.rank() == 0) return nullptr;
+      return std::make_unique<PadKernel>(launch);
     default: break;
   }
   std::optional<Strided> strided = strided_of(launch);

@@ -136,8 +136,9 @@ std::unique_ptr<Kernel> make_reference_kernel(const Launch& launch) {
 }
 
 std::unique_ptr<Kernel> make_kernel(const Launch& launch, const KernelTarget& target) {
-  for (const auto make : {make_map_kernel, make_matmul_kernel, make_image_kernel,
-                          make_attention_kernel, make_row_kernel, make_movement_kernel}) {
+  for (const auto make :
+       {make_map_kernel, make_matmul_kernel, make_image_kernel, make_attention_kernel,
+        make_row_kernel, make_recurrent_kernel, make_movement_kernel}) {
     if (auto kernel = make(launch, target)) return kernel;
   }
   return make_reference_kernel(launch);

@@ -144,6 +144,12 @@ BCAI_INLINE void fill(int32_t* tile, int32_t value, int64_t n) {
   for_vectors<S>(n, [=](int64_t i, auto part) { part.store(tile + i, S::set(value)); });
 }
 
+BCAI_INLINE void copy(const int32_t* from, int64_t n, int32_t* to) {
+  for_vectors<S>(n, [=](int64_t i, auto part) { part.store(to + i, part.load(from + i)); });
+}
+
+bool is_wide(MapType type) { return type == MapType::kF32 || type == MapType::kI32; }
+
 // Elements [start, start + n) of the input where it is not a tile of its own array.
 void gather(const MapInput& input, int64_t start, int64_t n, int32_t* tile) {
   switch (input.extent) {
@@ -153,6 +159,14 @@ void gather(const MapInput& input, int64_t start, int64_t n, int32_t* tile) {
       return;
     case MapExtent::kRow: {
       int64_t k = start % input.period;
+      if (is_wide(input.type)) {
+        for (int64_t i = 0; i < n; k = 0) {
+          const int64_t left = input.period - k < n - i ? input.period - k : n - i;
+          copy(static_cast<const int32_t*>(input.data) + k, left, tile + i);
+          i += left;
+        }
+        return;
+      }
       for (int64_t i = 0; i < n; ++i) {
         tile[i] = element(input, k);
         if (++k == input.period) k = 0;
@@ -170,8 +184,6 @@ void gather(const MapInput& input, int64_t start, int64_t n, int32_t* tile) {
       return;
   }
 }
-
-bool is_wide(MapType type) { return type == MapType::kF32 || type == MapType::kI32; }
 
 // Where the tile of an input lies: in its array if it is there as it is, else gathered in scratch,
 // a scalar for the first tile of a range alone.

@@ -111,9 +111,77 @@ void rms_norm(const NormArgs& args, int64_t begin, int64_t end, std::byte*) {
   for (; begin < end; ++begin) rms_norm_rows<1>(args, begin);
 }
 
+void group_norm(const ChannelNormArgs& args, int64_t begin, int64_t end, std::byte*) {
+  const int64_t channels = args.channels / args.groups;
+  const int64_t n = channels * args.inner;
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const float* x = args.x + unit * n;
+    float* y = args.y + unit * n;
+    const float mean = sum<S>(x, n) / static_cast<float>(n);
+    const float variance = sum_of_squares<S>(x, mean, n) / static_cast<float>(n);
+    const auto center = S::set(mean), factor = S::set(inverse_root(variance + args.epsilon));
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t channel = unit % args.groups * channels + c;
+      const auto gamma = S::set(args.gamma[channel]), beta = S::set(args.beta[channel]);
+      for_vectors<S>(
+          args.inner, [=](int64_t i, auto part) __attribute__((always_inline)) {
+            const auto v = S::mul(S::sub(part.load(x + c * args.inner + i), center), factor);
+            part.store(y + c * args.inner + i, canonical_nan<S>(S::fma(v, gamma, beta)));
+          });
+    }
+  }
+}
+
+BCAI_INLINE S::F32 batch_norm_slope(S::F32 gamma, S::F32 variance, S::F32 epsilon) {
+  return S::mul(gamma, rsqrt<S>(S::add(variance, epsilon)));
+}
+
+void batch_norm_lines(const ChannelNormArgs& args, int64_t begin, int64_t end) {
+  for (int64_t unit = begin; unit < end; ++unit) {
+    const int64_t c = unit % args.channels;
+    const float* x = args.x + unit * args.inner;
+    float* y = args.y + unit * args.inner;
+    const auto mean = S::set(args.mean[c]), beta = S::set(args.beta[c]);
+    const auto slope =
+        batch_norm_slope(S::set(args.gamma[c]), S::set(args.variance[c]), S::set(args.epsilon));
+    for_vectors<S>(
+        args.inner, [=](int64_t i, auto part) __attribute__((always_inline)) {
+          const auto v = S::fma(S::sub(part.load(x + i), mean), slope, beta);
+          part.store(y + i, canonical_nan<S>(v));
+        });
+  }
+}
+
+// The slope of a channel serves the rows of a unit.
+void batch_norm_rows(const ChannelNormArgs& args, int64_t unit) {
+  const int64_t first = unit * kBatchNormRows;
+  const int64_t left = args.batch - first;
+  const int64_t rows = left < kBatchNormRows ? left : kBatchNormRows;
+  const float* x = args.x + first * args.channels;
+  float* y = args.y + first * args.channels;
+  for_vectors<S>(
+      args.channels, [&](int64_t c, auto part) __attribute__((always_inline)) {
+        const auto mean = part.load(args.mean + c), beta = part.load(args.beta + c);
+        const auto slope = batch_norm_slope(part.load(args.gamma + c), part.load(args.variance + c),
+                                            S::set(args.epsilon));
+        for (int64_t at = c; at < rows * args.channels; at += args.channels) {
+          const auto v = S::fma(S::sub(part.load(x + at), mean), slope, beta);
+          part.store(y + at, canonical_nan<S>(v));
+        }
+      });
+}
+
+void batch_norm(const ChannelNormArgs& args, int64_t begin, int64_t end, std::byte*) {
+  if (args.inner != 1) return batch_norm_lines(args, begin, end);
+  for (int64_t unit = begin; unit < end; ++unit) batch_norm_rows(args, unit);
+}
+
 }  // namespace
 
 extern const NormKernels kNormKernels;
-const NormKernels kNormKernels = {.layer_norm = layer_norm, .rms_norm = rms_norm};
+const NormKernels kNormKernels = {.layer_norm = layer_norm,
+                                  .rms_norm = rms_norm,
+                                  .group_norm = group_norm,
+                                  .batch_norm = batch_norm};
 
 }  // namespace bcai::vm::BCAI_SIMD_LEVEL

@@ -96,5 +96,53 @@ TEST(Norm, is_near_the_exact_value) {
   }
 }
 
+TEST(Norm, of_channels_is_the_definition) {
+  for (int64_t inner = 1; inner <= 35; inner += inner < 3 ? 1 : 8) {
+    for (const int64_t channels : {4, 6, 34}) {
+      const auto x = test_floats(static_cast<size_t>(70 * channels * inner), false, 1);
+      const auto of_channel = [&](uint32_t seed) {
+        auto values = test_floats(static_cast<size_t>(channels), false, seed);
+        for (float& value : values) value = std::fabs(value);
+        return values;
+      };
+      const auto gamma = of_channel(2), beta = of_channel(3), mean = of_channel(4),
+                 variance = of_channel(5);
+      ChannelNormArgs args{.x = x.data(), .y = nullptr, .gamma = gamma.data(), .beta = beta.data()};
+      args.mean = mean.data();
+      args.variance = variance.data();
+      args.batch = 70;
+      args.channels = channels;
+      args.inner = inner;
+      args.groups = 2;
+      args.epsilon = 1e-5f;
+      std::vector<float> batch, group;
+      for (int64_t i = 0; i < static_cast<int64_t>(x.size()); ++i) {
+        const auto c = static_cast<size_t>(i / inner % channels);
+        const float slope = gamma[c] * (1.0f / std::sqrt(variance[c] + args.epsilon));
+        batch.push_back(std::fma(x[static_cast<size_t>(i)] - mean[c], slope, beta[c]));
+        const int64_t n = channels / 2 * inner;
+        const NormArgs layer{
+            .x = x.data() + i / n * n, .y = nullptr, .rows = 1, .n = n, .epsilon = args.epsilon};
+        if (i % n == 0) {
+          const auto rows = run(layer, true, SimdLevel::kPortable).y;
+          group.insert(group.end(), rows.begin(), rows.end());
+        }
+      }
+      for (size_t i = 0; i < group.size(); ++i) {
+        const auto c = i / static_cast<size_t>(inner) % static_cast<size_t>(channels);
+        group[i] = std::fma(group[i], gamma[c], beta[c]);
+      }
+      for (auto level : levels_here()) {
+        std::vector<float> y(x.size());
+        args.y = y.data();
+        norm_kernels(level).batch_norm(args, 0, batch_norm_units(args), nullptr);
+        EXPECT_TRUE(same_bytes(y, batch)) << simd_level_name(level) << " " << inner;
+        norm_kernels(level).group_norm(args, 0, group_norm_units(args), nullptr);
+        EXPECT_TRUE(same_bytes(y, group)) << simd_level_name(level) << " " << inner;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bcai::vm

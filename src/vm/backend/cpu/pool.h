@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pooling of NHWC images in f32 with the bits of numeric profile n1. The taps of a window are those
-// inside the input, in ascending (kh, kw). Maximum by rule R5 (a NaN wins; a zero is +0; no taps
-// give minus infinity). Average: their sum by rule R4, then one IEEE division by their number, or
+// inside the input, in ascending (kh, kw). Maximum by rule R5 (a NaN wins; a zero is +0, and
+// so is that of no taps). Average: their sum by rule R4, then one IEEE division by their number, or
 // by that of all taps of the kernel.
 #pragma once
 

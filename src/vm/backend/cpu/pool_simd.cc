@@ -28,7 +28,7 @@ Taps taps_of(int64_t start, int64_t kernel, int64_t dilation, int64_t size) {
 template <class At>
 BCAI_INLINE S::F32 pool(PoolKind kind, int64_t count, int64_t all, const At& at) {
   if (kind == PoolKind::kMaximum) {
-    auto largest = S::set(-__builtin_inff());
+    auto largest = S::set(count == 0 ? 0.0f : -__builtin_inff());
     for (int64_t j = 0; j < count; ++j) largest = maximum<S>(largest, at(j));
     return largest;
   }
