@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/backend/cpu/convolution.h"
 
+#include <algorithm>
+
 #include "vm/backend/cpu/convolution_blocks.h"
+#include "vm/backend/cpu/matmul_blocks.h"
 
 namespace bcai::vm {
 
@@ -20,7 +23,24 @@ bool reads_in_place(const ConvolutionArgs& args) {
          args.output_height == args.height && args.output_width == args.width;
 }
 
+constexpr int64_t kWindowDepthMax = 1152;
+constexpr int64_t kWindowWidthMin = 12;
+
 }  // namespace
+
+bool convolution_reads_windows(const ConvolutionArgs& args) {
+  return args.groups == 1 && args.dilation_width == 1 && !reads_in_place(args) &&
+         args.output_width >= kWindowWidthMin && depth_of(args) <= kWindowDepthMax &&
+         args.channels > 0 && args.output_height > 1;  // one line would be one unit
+}
+
+WindowBlocks::WindowBlocks(const ConvolutionArgs& args)
+    : lines(std::clamp(kBlockRows / args.output_width, int64_t{1}, args.output_height)),
+      count((args.output_height + lines - 1) / lines),
+      height((lines - 1) * args.stride_height + (args.kernel_height - 1) * args.dilation_height +
+             1),
+      width((args.output_width - 1) * args.stride_width + args.kernel_width),
+      channels(args.channels) {}
 
 const ConvolutionKernels& convolution_kernels(SimdLevel level) {
   return BCAI_OF_SIMD_LEVEL(level, kConvolutionKernels);
@@ -79,10 +99,16 @@ void convolution_pack(const ConvolutionArgs& args, const ConvolutionWeights& wei
 
 int64_t convolution_units(const ConvolutionArgs& args) {
   if (convolution_is_depthwise(args)) return args.batch * args.output_height;
+  if (convolution_reads_windows(args)) {
+    return args.batch * WindowBlocks(args).count * panel_count(args.output_channels);
+  }
   return args.groups * matmul_units(convolution_matmul(args, 0));
 }
 
 int64_t convolution_scratch_bytes(const ConvolutionArgs& args) {
+  if (convolution_reads_windows(args)) {
+    return (WindowBlocks(args).floats() + 15) / 16 * 16 * int64_t{sizeof(float)};
+  }
   if (!convolution_is_depthwise(args)) return matmul_scratch_bytes(convolution_matmul(args, 0));
   return args.output_width == 0 ? 0 : 64;
 }

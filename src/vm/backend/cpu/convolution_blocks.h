@@ -16,6 +16,22 @@ constexpr BCAI_INLINE bool convolution_is_depthwise(const ConvolutionArgs& args)
 // rows are to be gathered.
 MatMulArgs convolution_matmul(const ConvolutionArgs& args, int64_t group);
 
+// Whether windows are read where they lie in a copy of a few lines of the input with its padding,
+// instead of being laid side by side first: where all taps of a line follow each other, enough
+// windows of a line make a tile, and a panel of weights stays in L2.
+bool convolution_reads_windows(const ConvolutionArgs& args);
+
+// How that is cut: units are blocks of output lines of one image by panels.
+struct WindowBlocks {
+  explicit WindowBlocks(const ConvolutionArgs& args);
+  int64_t lines;   // of output, in a block
+  int64_t count;   // blocks of one image
+  int64_t height;  // lines of the copy
+  int64_t width;   // pixels of a line of the copy
+  int64_t floats() const { return height * width * channels; }
+  int64_t channels;
+};
+
 // Floats of one group's panels.
 int64_t convolution_group_floats(const ConvolutionArgs& args);
 

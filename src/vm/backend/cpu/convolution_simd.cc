@@ -2,6 +2,7 @@
 #include "vm/backend/cpu/convolution.h"
 
 #include "vm/backend/cpu/convolution_blocks.h"
+#include "vm/backend/cpu/convolution_windows.h"
 #include "vm/backend/cpu/depthwise.h"
 #include "vm/backend/cpu/matmul_block.h"
 
@@ -132,6 +133,9 @@ void run(const ConvolutionArgs& args, int64_t begin, int64_t end, std::byte* scr
   if (convolution_is_depthwise(args)) {
     for (int64_t unit = begin; unit < end; ++unit) depthwise_line<S>(args, unit);
     return;
+  }
+  if (convolution_reads_windows(args)) {
+    return run_windows<S>(args, begin, end, reinterpret_cast<float*>(scratch));
   }
   const int64_t units = matmul_units(convolution_matmul(args, 0));
   while (begin < end) {

@@ -23,7 +23,7 @@ struct TileArgs {
   const float* a;      // row-major
   ptrdiff_t a_stride;  // all strides in floats
   const float* b;      // in a panel
-  int64_t depth;
+  int64_t depth;       // of one line
   float* c;
   ptrdiff_t c_stride;
   bool resume;  // the chains go on from the partial sums in c
@@ -32,6 +32,9 @@ struct TileArgs {
   const char* ahead;
   ptrdiff_t ahead_step;
   const float* next_c;
+  // A row of A is `lines` lines of `depth` floats, line_stride apart; in B they follow each other.
+  int64_t lines = 1;
+  ptrdiff_t line_stride = 0;
 };
 
 using TileFunction = void (*)(const TileArgs&);

@@ -59,17 +59,22 @@ void tile(const TileArgs& args) {
     b += by * kStep;
     unroll<kGroups>([&](auto g) BCAI_LAMBDA { row[g.value] += by * kFloat; });
   };
-  int64_t k = 0;
-  for (; k + 4 <= args.depth; k += 4) {
-    __builtin_prefetch(ahead, 0, 2);
-    __builtin_prefetch(ahead + 64, 0, 2);
-    ahead += args.ahead_step;
-    unroll<4>(step);
-    advance(4);
-  }
-  for (; k < args.depth; ++k) {
-    step(Index<0>{});
-    advance(1);
+  for (int64_t line = args.lines;;) {
+    int64_t k = 0;
+    for (; k + 4 <= args.depth; k += 4) {
+      __builtin_prefetch(ahead, 0, 2);
+      __builtin_prefetch(ahead + 64, 0, 2);
+      ahead += args.ahead_step;
+      unroll<4>(step);
+      advance(4);
+    }
+    for (; k < args.depth; ++k) {
+      step(Index<0>{});
+      advance(1);
+    }
+    if (--line <= 0) break;
+    const ptrdiff_t gap = (args.line_stride - args.depth) * kFloat;
+    unroll<kGroups>([&](auto g) BCAI_LAMBDA { row[g.value] += gap; });
   }
   unroll<kRows>([&](auto r) BCAI_LAMBDA {
     unroll<kVectors>([&](auto j) BCAI_LAMBDA {
