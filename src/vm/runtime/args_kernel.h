@@ -16,6 +16,8 @@ class ArgsKernel final : public Kernel {
     int64_t (*units)(const Args&);
     int64_t (*scratch_bytes)(const Args&);
     void (*bind)(Args&, const Launch&, const Addresses&);
+    // Of arguments with a flag to look at: Kernel::looks().
+    int64_t (*looks)(const Args&) = nullptr;
   };
 
   ArgsKernel(const Launch& launch, const Args& args, const Functions& functions)
@@ -24,6 +26,12 @@ class ArgsKernel final : public Kernel {
   void bind(const Addresses& addresses) override { functions_.bind(args_, launch_, addresses); }
   int64_t units() const override { return functions_.units(args_); }
   int64_t scratch_bytes() const override { return functions_.scratch_bytes(args_); }
+  int64_t looks() const override {
+    return functions_.looks == nullptr ? 1 : functions_.looks(args_);
+  }
+  void watch(const std::atomic<bool>* cancelled) override {
+    if constexpr (requires { args_.cancelled; }) args_.cancelled = cancelled;
+  }
   Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
     functions_.run(args_, begin, end, scratch);
     return {};

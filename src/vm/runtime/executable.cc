@@ -31,6 +31,7 @@ struct Executable::Parts {
   PackedWeights packed;
   std::vector<std::string_view> backends;
   Footprint footprint;
+  double longest_piece_ns = 0;
   std::mutex mutex;  // of what follows, and of making instances
   std::vector<std::unique_ptr<Instance>> idle;
 };
@@ -102,6 +103,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
       parts->weights[weight] = Tensor();  // packed; what was widened for it goes
     }
   }
+  parts->longest_piece_ns = instance->longest_piece_ns();
   parts->idle.push_back(std::move(instance));
   return std::shared_ptr<const Executable>(new Executable(std::move(parts)));
 }
@@ -157,6 +159,8 @@ void count(const Sequence& sequence, const std::vector<std::string_view>& backen
 }
 
 }  // namespace
+
+double Executable::longest_piece_ns() const { return parts_->longest_piece_ns; }
 
 std::string Executable::explain() const {
   std::string out = vm::explain(parts_->plan);

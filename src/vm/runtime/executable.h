@@ -69,6 +69,9 @@ class Executable {
   std::string explain() const;
   Footprint footprint() const;
   int64_t packed_found_bytes() const;  // of the packed weights, in the packed_directory
+  // The longest that a run goes on between two looks at the cancellation flag, by estimate; what
+  // runs on the reference backend left out.
+  double longest_piece_ns() const;
 
  private:
   friend Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,

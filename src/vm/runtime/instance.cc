@@ -9,14 +9,22 @@
 namespace bcai::vm {
 namespace {
 
-// What a core does in a nanosecond, roughly: it decides who works, never what comes out.
-constexpr double kFlopsPerNs = 40;
+// What a core does in a nanosecond, roughly: it decides who works and when the flag is looked at,
+// never what comes out.
 constexpr double kBytesPerNs = 8;
+double flops_per_ns(SimdLevel level) {
+  switch (level) {
+    case SimdLevel::kAvx512: return 40;
+    case SimdLevel::kAvx2: return 20;
+    case SimdLevel::kPortable: return 0.7;
+  }
+  return 1;
+}
 // The cancellation flag is looked at this often.
 constexpr double kChunkNs = 4'000'000;
 
-double estimated_ns(const Launch& launch) {
-  return static_cast<double>(launch.flops) / kFlopsPerNs +
+double estimated_ns(const Launch& launch, SimdLevel level) {
+  return static_cast<double>(launch.flops) / flops_per_ns(level) +
          static_cast<double>(launch.bytes) / kBytesPerNs;
 }
 
@@ -71,7 +79,7 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
       kernels_.push_back(make_kernel(launch, target));
       node.kernel = kernels_.back().get();
       node.units = node.kernel->units();
-      const double ns = estimated_ns(launch);
+      const double ns = estimated_ns(launch, target.level);
       node.parallel =
           pool_.threads() > 1 && node.units > 1 && ns >= static_cast<double>(parallel_ns_min_);
       node.chunk = node.units;
@@ -79,6 +87,11 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
         const double part = kChunkNs / ns;
         node.chunk =
             std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(node.units) * part));
+      }
+      if (node.kernel->backend() == "cpu" && node.units > 0) {
+        const double part = static_cast<double>(node.chunk) / static_cast<double>(node.units);
+        const auto looks = static_cast<double>(std::max<int64_t>(node.kernel->looks(), 1));
+        longest_piece_ns_ = std::max(longest_piece_ns_, ns * part / looks);
       }
       scratch_stride_ = std::max(scratch_stride_, node.kernel->scratch_bytes());
     }
@@ -232,6 +245,15 @@ Result<void> Instance::run_repeat(const Node& node, const RunOptions& options) {
 }
 
 Result<void> Instance::run_kernel(const Node& node, const RunOptions& options) {
+  if (node.kernel->looks() == 1) return run_units(node, options);
+  node.kernel->watch(options.cancelled);
+  BCAI_TRY(run_units(node, options));
+  // It may have left something undone.
+  if (is_cancelled(options)) return cancelled_error();
+  return {};
+}
+
+Result<void> Instance::run_units(const Node& node, const RunOptions& options) {
   if (!node.parallel) {
     for (int64_t begin = 0; begin < node.units; begin += node.chunk) {
       if (begin > 0 && is_cancelled(options)) return cancelled_error();

@@ -31,6 +31,9 @@ class Instance {
   bool reads(uint32_t buffer) const { return addresses_.asked(buffer); }
   // But for `packed`, which is common to all instances.
   Footprint footprint() const;
+  // The longest that a run goes on between two looks at the cancellation flag, by estimate; what
+  // runs on the reference backend left out.
+  double longest_piece_ns() const { return longest_piece_ns_; }
   // "cpu" or "reference" for each launch, in the order of the plan.
   std::vector<std::string_view> backends() const;
 
@@ -54,6 +57,7 @@ class Instance {
   Result<void> run_nodes(const std::vector<Node>& nodes, const RunOptions& options);
   Result<void> run_repeat(const Node& node, const RunOptions& options);
   Result<void> run_kernel(const Node& node, const RunOptions& options);
+  Result<void> run_units(const Node& node, const RunOptions& options);
   bool holds(const Operand& predicate) const;
 
   const Plan& plan_;
@@ -61,6 +65,7 @@ class Instance {
   Addresses addresses_;
   Arena arena_;
   Arena scratch_;
+  double longest_piece_ns_ = 0;
   int64_t scratch_stride_ = 0;  // from thread to thread
   std::vector<std::unique_ptr<Kernel>> kernels_;
   std::vector<Kernel*> outside_;  // those that touch what the caller gives

@@ -4,6 +4,7 @@
 // reference backend, which gives the same bits.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <string_view>
@@ -43,6 +44,10 @@ class Kernel {
   virtual std::string_view backend() const { return "cpu"; }
   // Once before the first run, and whenever one of its buffers has moved. Not while it runs.
   virtual void bind(const Addresses& addresses) = 0;
+  // A kernel whose units are long looks at the flag itself, this often in each, and leaves the rest
+  // undone once it is true.
+  virtual int64_t looks() const { return 1; }
+  virtual void watch(const std::atomic<bool>*) {}
   // Independent pieces of work; any partition over threads gives the same bytes.
   virtual int64_t units() const { return 1; }
   // What one call of run() needs, at 64 bytes.

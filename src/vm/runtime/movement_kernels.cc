@@ -98,7 +98,8 @@ std::optional<Strided> strided_of(const Launch& launch) {
   return strided;
 }
 
-// A unit is an index of the outer axes: what is inside is copied in runs, or element by element.
+// A unit is a piece of an index of the outer axes: what is inside is copied in runs, or element by
+// element.
 class StridedKernel : public Kernel {
  public:
   StridedKernel(const Launch& launch, Strided strided)
@@ -114,6 +115,8 @@ class StridedKernel : public Kernel {
       inner_ = axes_.back();
       axes_.pop_back();
     }
+    pieces_ = std::max<int64_t>((inner_.size + kPiece - 1) / kPiece, 1);
+    units_ = pieces_;
     for (const Axis& axis : axes_) units_ *= axis.size;
     if (launch.results[0].bytes() == 0) units_ = 0;
   }
@@ -126,32 +129,37 @@ class StridedKernel : public Kernel {
   Result<void> run(int64_t begin, int64_t end, std::byte*) override {
     for (int64_t unit = begin; unit < end; ++unit) {
       const std::byte* from = from_;
-      int64_t rest = unit;
+      const int64_t outer = unit / pieces_;
+      const int64_t first = unit % pieces_ * kPiece;
+      int64_t rest = outer;
       for (size_t axis = axes_.size(); axis-- > 0;) {
         from += rest % axes_[axis].size * axes_[axis].from;
         rest /= axes_[axis].size;
       }
-      copy_inner(from, to_ + unit * inner_.size * run_);
+      copy_inner(from + first * inner_.from, to_ + (outer * inner_.size + first) * run_,
+                 std::min(kPiece, inner_.size - first));
     }
     return {};
   }
 
  private:
-  void copy_inner(const std::byte* from, std::byte* to) const {
+  static constexpr int64_t kPiece = 1 << 16;  // runs
+
+  void copy_inner(const std::byte* from, std::byte* to, int64_t count) const {
     switch (run_) {
-      case 1: return copy_elements<1>(from, to);
-      case 2: return copy_elements<2>(from, to);
-      case 4: return copy_elements<4>(from, to);
-      case 8: return copy_elements<8>(from, to);
+      case 1: return copy_elements<1>(from, to, count);
+      case 2: return copy_elements<2>(from, to, count);
+      case 4: return copy_elements<4>(from, to, count);
+      case 8: return copy_elements<8>(from, to, count);
       default: break;
     }
-    for (int64_t i = 0; i < inner_.size; ++i) {
+    for (int64_t i = 0; i < count; ++i) {
       std::memcpy(to + i * run_, from + i * inner_.from, static_cast<size_t>(run_));
     }
   }
   template <size_t kBytes>
-  void copy_elements(const std::byte* from, std::byte* to) const {
-    for (int64_t i = 0; i < inner_.size; ++i) {
+  void copy_elements(const std::byte* from, std::byte* to, int64_t count) const {
+    for (int64_t i = 0; i < count; ++i) {
       std::memcpy(to + i * static_cast<int64_t>(kBytes), from + i * inner_.from, kBytes);
     }
   }
@@ -161,7 +169,8 @@ class StridedKernel : public Kernel {
   int64_t base_;
   std::vector<Axis> axes_;
   Axis inner_{1, 0};
-  int64_t run_ = 0;  // bytes next to each other
+  int64_t run_ = 0;     // bytes next to each other
+  int64_t pieces_ = 1;  // of the inner axis
   int64_t units_ = 1;
   const std::byte* from_ = nullptr;
   std::byte* to_ = nullptr;
@@ -266,18 +275,20 @@ class PadKernel : public Kernel {
   std::byte* to_ = nullptr;
 };
 
-// Concat and Split: a unit is an index of the axes before theirs.
+// Concat and Split: a unit is a piece of what lies behind one index of the axes before theirs.
 class JoinKernel : public Kernel {
  public:
   explicit JoinKernel(const Launch& launch)
       : launch_(launch), joins_(launch.opcode == Opcode::kConcat) {
     const Operand& whole = joins_ ? launch.results[0] : launch.operands[0];
     const auto axis = static_cast<size_t>(int_of(attributes_of(launch), Attr::kAxis));
-    units_ = count(whole.type.shape, 0, axis);
+    const int64_t rows = count(whole.type.shape, 0, axis);
     for (const Operand& part : joins_ ? launch.operands : launch.results) {
-      parts_.push_back({units_ == 0 ? 0 : part.bytes() / units_, nullptr});
+      parts_.push_back({rows == 0 ? 0 : part.bytes() / rows, nullptr});
       row_ += parts_.back().bytes;
     }
+    pieces_ = std::max<int64_t>((row_ + kPiece - 1) / kPiece, 1);
+    units_ = rows * pieces_;
   }
 
   void bind(const Addresses& addresses) override {
@@ -288,11 +299,19 @@ class JoinKernel : public Kernel {
   int64_t units() const override { return units_; }
   Result<void> run(int64_t begin, int64_t end, std::byte*) override {
     for (int64_t unit = begin; unit < end; ++unit) {
-      std::byte* at = whole_ + unit * row_;
+      const int64_t row = unit / pieces_;
+      const int64_t first = unit % pieces_ * kPiece;
+      const int64_t last = std::min(first + kPiece, row_);
+      int64_t at = 0;  // where the part begins in the row
       for (const Part& part : parts_) {
-        std::byte* const piece = part.data + unit * part.bytes;
-        const auto bytes = static_cast<size_t>(part.bytes);
-        if (bytes > 0) std::memcpy(joins_ ? at : piece, joins_ ? piece : at, bytes);
+        const int64_t begin_here = std::max(first, at);
+        const int64_t end_here = std::min(last, at + part.bytes);
+        if (end_here > begin_here) {
+          std::byte* const whole = whole_ + row * row_ + begin_here;
+          std::byte* const piece = part.data + row * part.bytes + begin_here - at;
+          std::memcpy(joins_ ? whole : piece, joins_ ? piece : whole,
+                      static_cast<size_t>(end_here - begin_here));
+        }
         at += part.bytes;
       }
     }
@@ -300,6 +319,7 @@ class JoinKernel : public Kernel {
   }
 
  private:
+  static constexpr int64_t kPiece = int64_t{1} << 20;  // bytes
   struct Part {
     int64_t bytes;  // of one unit
     std::byte* data;
@@ -308,7 +328,8 @@ class JoinKernel : public Kernel {
   const Launch& launch_;
   const bool joins_;
   int64_t units_ = 0;
-  int64_t row_ = 0;  // bytes of the whole in one unit
+  int64_t row_ = 0;     // bytes of the whole behind one index
+  int64_t pieces_ = 1;  // of a row
   std::vector<Part> parts_;
   std::byte* whole_ = nullptr;
 };

@@ -78,7 +78,8 @@ std::unique_ptr<Kernel> make_recurrent_kernel(const Launch& launch, const Kernel
                                          {.run = kernels.run,
                                           .units = recurrent_units,
                                           .scratch_bytes = recurrent_scratch_bytes,
-                                          .bind = bind});
+                                          .bind = bind,
+                                          .looks = [](const RecurrentArgs& a) { return a.steps; }});
 }
 
 }  // namespace bcai::vm

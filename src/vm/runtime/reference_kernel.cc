@@ -110,14 +110,17 @@ class AppendKernel : public Kernel {
 
 class CopyKernel : public Kernel {
  public:
+  static constexpr int64_t kPiece = int64_t{1} << 20;  // bytes
   explicit CopyKernel(const Launch& launch) : launch_(launch) {}
   void bind(const Addresses& addresses) override {
     from_ = addresses.of(launch_.operands[0]);
     to_ = addresses.of(launch_.results[0]);
   }
-  Result<void> run(int64_t, int64_t, std::byte*) override {
-    const auto bytes = static_cast<size_t>(launch_.operands[0].bytes());
-    if (bytes > 0) std::memcpy(to_, from_, bytes);
+  int64_t units() const override { return (launch_.operands[0].bytes() + kPiece - 1) / kPiece; }
+  Result<void> run(int64_t begin, int64_t end, std::byte*) override {
+    const int64_t last = std::min(end * kPiece, launch_.operands[0].bytes());
+    const int64_t first = begin * kPiece;
+    if (last > first) std::memcpy(to_ + first, from_ + first, static_cast<size_t>(last - first));
     return {};
   }
 

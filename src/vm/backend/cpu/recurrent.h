@@ -9,6 +9,7 @@
 //        h = fma(sigmoid(z), h, (1 - sigmoid(z)) * tanh(s))
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -36,7 +37,9 @@ struct RecurrentArgs {
   const float* first_cell = nullptr;    // as first_hidden
   float* y = nullptr;                   // [steps, directions, batch, hidden]
   float* last_hidden = nullptr;         // [directions, batch, hidden]
-  float* last_cell = nullptr;           // as last_hidden; LSTM's alone
+  // Looked at before each step, if not null; once it is true, no more steps are done.
+  const std::atomic<bool>* cancelled = nullptr;
+  float* last_cell = nullptr;  // as last_hidden; LSTM's alone
 };
 
 int64_t recurrent_gates(RecurrentCell cell);

@@ -39,6 +39,7 @@ class Layer {
     start(args_.first_cell, scratch_ + at_.cell);
     const bool backwards = args_.reverse || direction_ == 1;
     for (int64_t t = 0; t < args_.steps; ++t) {
+      if (args_.cancelled != nullptr && args_.cancelled->load(std::memory_order_relaxed)) return;
       const int64_t step = backwards ? args_.steps - 1 - t : t;
       float* input = scratch_ + at_.input + step * args_.batch * gates_ * hidden_;
       if (args_.cell == RecurrentCell::kLstm) {
