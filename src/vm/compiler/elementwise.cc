@@ -5,8 +5,16 @@
 namespace bcai::vm {
 namespace {
 
-// Types that are the same in a tile as in memory: i8 and u8 would wrap later than they should.
+// Types that are the same in a tile as in memory.
 constexpr DTypeSet kTileTypes{DType::kF32, DType::kI32, DType::kBool};
+// Those that are wider there: sums and products of theirs would wrap later than they should.
+constexpr DTypeSet kWidenedTypes{DType::kI8, DType::kU8};
+
+// What has a result of the operands' range.
+bool keeps_range(Opcode opcode) {
+  return opcode == Opcode::kMax || opcode == Opcode::kMin || opcode == Opcode::kAnd ||
+         opcode == Opcode::kOr || opcode == Opcode::kXor;
+}
 
 bool integer_binary(Opcode opcode) {
   switch (opcode) {
@@ -25,16 +33,19 @@ bool integer_binary(Opcode opcode) {
 bool does_operation(Opcode opcode, DType from, DType to) {
   const std::string_view kind = info_of(opcode).instruction_class->name;
   if (opcode == Opcode::kCast) {
-    return from != to && kTileTypes.contains(from) && kTileTypes.contains(to);
+    return from != to && kTileTypes.contains(to) &&
+           (kTileTypes.contains(from) || kWidenedTypes.contains(from));
   }
   if (kind == "ElementwiseUnary") {
     return opcode == Opcode::kNot || from == DType::kF32;
   }
   if (kind == "ElementwisePredicate") return true;
   if (kind == "ElementwiseBinary") {
-    return from == DType::kF32 || (kTileTypes.contains(from) && integer_binary(opcode));
+    return from == DType::kF32 || (kTileTypes.contains(from) && integer_binary(opcode)) ||
+           (kWidenedTypes.contains(from) && keeps_range(opcode));
   }
-  return (kind == "ElementwiseCompare" || kind == "Select") && kTileTypes.contains(from);
+  return (kind == "ElementwiseCompare" || kind == "Select") &&
+         (kTileTypes.contains(from) || kWidenedTypes.contains(from));
 }
 
 }  // namespace

@@ -88,6 +88,7 @@ MapCode compare_code(Predicate predicate, bool integer) {
 
 MapCode cast_code(DType from, DType to) {
   if (from == DType::kF32) return to == DType::kBool ? MapCode::kToTruthOfFloat : MapCode::kToInt;
+  if (to == DType::kI32) return MapCode::kAnd;  // with itself
   return to == DType::kF32 ? MapCode::kToFloat : MapCode::kToTruth;
 }
 
@@ -97,6 +98,8 @@ MapType map_type_of(DType dtype) {
   switch (dtype) {
     case DType::kF32: return MapType::kF32;
     case DType::kI32: return MapType::kI32;
+    case DType::kI8: return MapType::kI8;
+    case DType::kU8: return MapType::kU8;
     case DType::kBool: return MapType::kBool;
     default: BCAI_ASSERT(false);
   }
@@ -124,6 +127,7 @@ MapOp map_op_of(const MapStep& step, uint8_t result, const std::vector<uint8_t>&
     op.code = integer ? MapCode::kSelectInt : MapCode::kSelect;
   } else if (step.opcode == Opcode::kCast) {
     op.code = cast_code(step.operand_dtype, step.dtype);
+    op.b = op.a;
   } else if (step.opcode == Opcode::kCompare) {
     const auto predicate = static_cast<Predicate>(int_of(view, Attr::kPredicate));
     op.code = compare_code(predicate, integer);
