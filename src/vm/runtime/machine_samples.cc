@@ -3,17 +3,20 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <iterator>
+#include <vector>
+
+#include "vm/isa/instruction.h"
 
 namespace bcai::vm {
 namespace {
 
-constexpr std::string_view kRow = "f32[16384]";
-constexpr std::string_view kRowArgument = "%x: f32[16384]";
-constexpr std::string_view kTwoRows = "%x: f32[16384], %y: f32[16384]";
-constexpr std::string_view kImage = "%x: f32[1,128,28,28]";
+constexpr const char* kRow = "f32[16384]";
+constexpr const char* kRowArgument = "%x: f32[16384]";
+constexpr const char* kTwoRows = "%x: f32[16384], %y: f32[16384]";
+constexpr const char* kImage = "%x: f32[1,128,28,28]";
 
-constexpr MachineSample kSamples[] = {
+const MachineSample kSamples[] = {
     {"%x: f32[1]", "", "Abs %x", "f32[1]", SamplePurpose::kLaunch},
     {"%x: f32[1,2048]", "f32[2048,8192]", "TensorMatMul %x, %w0", "f32[1,8192]",
      SamplePurpose::kMemory},
@@ -51,37 +54,9 @@ constexpr MachineSample kSamples[] = {
     {"%x: f32[1,1,256]", "f32[1,384,256]\nf32[1,384,128]\nf32[1,768]",
      "GRU %x, %w0, %w1, %w2 {hidden_size=128}", "f32[1,1,1,128], f32[1,1,128]"},
 
+    // What every map costs, then what each operation adds.
     {kRowArgument, "", "Abs %x", kRow},
-    {kRowArgument, "", "Neg %x", kRow},
-    {kRowArgument, "", "Sign %x", kRow},
-    {kRowArgument, "", "Exp %x", kRow},
-    {kRowArgument, "", "Log %x", kRow},
-    {kRowArgument, "", "Sqrt %x", kRow},
-    {kRowArgument, "", "Rsqrt %x", kRow},
-    {kRowArgument, "", "Recip %x", kRow},
-    {kRowArgument, "", "Sin %x", kRow},
-    {kRowArgument, "", "Cos %x", kRow},
-    {kRowArgument, "", "Tanh %x", kRow},
-    {kRowArgument, "", "Erf %x", kRow},
-    {kRowArgument, "", "Sigmoid %x", kRow},
-    {kRowArgument, "", "Relu %x", kRow},
-    {kRowArgument, "", "Gelu %x", kRow},
-    {kRowArgument, "", "Silu %x", kRow},
-    {kRowArgument, "", "Floor %x", kRow},
-    {kRowArgument, "", "Ceil %x", kRow},
-    {kRowArgument, "", "Round %x", kRow},
-    {kRowArgument, "", "HardSigmoid %x", kRow},
-    {kRowArgument, "", "HardSwish %x", kRow},
-    {kRowArgument, "", "LeakyRelu %x", kRow},
-    {kRowArgument, "", "Softplus %x", kRow},
     {kRowArgument, "", "Clamp %x {min=0x0p+0, max=0x1p+0}", kRow},
-    {kTwoRows, "", "Add %x, %y", kRow},
-    {kTwoRows, "", "Sub %x, %y", kRow},
-    {kTwoRows, "", "Mul %x, %y", kRow},
-    {kTwoRows, "", "Div %x, %y", kRow},
-    {kTwoRows, "", "Pow %x, %y", kRow},
-    {kTwoRows, "", "Max %x, %y", kRow},
-    {kTwoRows, "", "Min %x, %y", kRow},
     {kTwoRows, "", "Compare %x, %y {predicate=lt}", "bool[16384]"},
     {"%c: bool[16384], %x: f32[16384], %y: f32[16384]", "", "Select %c, %x, %y", kRow},
     {"%x: i64[16384]", "", "Cast %x", kRow},
@@ -101,9 +76,27 @@ constexpr MachineSample kSamples[] = {
     {"%x: f32[512,128], %i: i64[256]", "", "Gather %x, %i {axis=0}", "f32[256,128]"},
 };
 
+std::vector<MachineSample> with_elementwise() {
+  std::vector<MachineSample> samples(std::begin(kSamples), std::end(kSamples));
+  for (const InstructionInfo& info : instructions()) {
+    const std::string_view kind = info.instruction_class->name;
+    const bool unary = kind == "ElementwiseUnary";
+    if ((!unary && kind != "ElementwiseBinary") || !info.dtypes.contains(DType::kF32) ||
+        info.opcode == Opcode::kAbs || info.opcode == Opcode::kClamp) {
+      continue;
+    }
+    samples.push_back({unary ? kRowArgument : kTwoRows, "",
+                       fmt::format("{} {}", info.name, unary ? "%x" : "%x, %y"), kRow});
+  }
+  return samples;
+}
+
 }  // namespace
 
-std::span<const MachineSample> machine_samples() { return kSamples; }
+std::span<const MachineSample> machine_samples() {
+  static const std::vector<MachineSample> samples = with_elementwise();
+  return samples;
+}
 
 std::string sample_text(const MachineSample& sample) {
   std::string text = "bcvm 1.0 profile n1\n";

@@ -4,7 +4,6 @@
 
 #include <span>
 #include <string>
-#include <string_view>
 
 namespace bcai::vm {
 
@@ -15,14 +14,15 @@ enum class SamplePurpose : uint8_t {
 };
 
 struct MachineSample {
-  std::string_view arguments;    // "%x: f32[128,768]"
-  std::string_view weights;      // the types of %w0, %w1, …, one a line
-  std::string_view instruction;  // "TensorMatMul %x, %w0"
-  std::string_view result;       // its type
+  std::string arguments;    // "%x: f32[128,768]"
+  std::string weights;      // the types of %w0, %w1, …, one a line
+  std::string instruction;  // "TensorMatMul %x, %w0"
+  std::string result;       // its type
   SamplePurpose purpose = SamplePurpose::kWork;
 };
 
-// In an order in which each adds one kind of work to what is known (vm/runtime/machine.h).
+// In an order in which each adds one kind of work to what is known (vm/runtime/machine.h). Every
+// elementwise instruction of f32 is among them.
 std::span<const MachineSample> machine_samples();
 
 // As a program in text form.

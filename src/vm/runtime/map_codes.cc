@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/runtime/map_codes.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/result.h"
@@ -13,60 +18,30 @@ InstructionView attributes_of(const MapStep& step) {
   return {step.opcode, {}, step.attributes, {}};
 }
 
-MapCode unary_code(const MapStep& step) {
-  switch (step.opcode) {
-#define BCAI_SAME(Name) \
-  case Opcode::k##Name: return MapCode::k##Name
-    BCAI_SAME(Neg);
-    BCAI_SAME(Abs);
-    BCAI_SAME(Sign);
-    BCAI_SAME(Exp);
-    BCAI_SAME(Log);
-    BCAI_SAME(Sqrt);
-    BCAI_SAME(Rsqrt);
-    BCAI_SAME(Recip);
-    BCAI_SAME(Sin);
-    BCAI_SAME(Cos);
-    BCAI_SAME(Tanh);
-    BCAI_SAME(Erf);
-    BCAI_SAME(Sigmoid);
-    BCAI_SAME(Relu);
-    BCAI_SAME(Silu);
-    BCAI_SAME(Floor);
-    BCAI_SAME(Ceil);
-    BCAI_SAME(Round);
-    BCAI_SAME(Not);
-    BCAI_SAME(HardSigmoid);
-    BCAI_SAME(HardSwish);
-    BCAI_SAME(LeakyRelu);
-    BCAI_SAME(Softplus);
-    BCAI_SAME(Clamp);
-    BCAI_SAME(IsNan);
-    case Opcode::kGelu:
-      return static_cast<Gelu>(int_of(attributes_of(step), Attr::kApproximate)) == Gelu::kErf
-                 ? MapCode::kGeluErf
-                 : MapCode::kGeluTanh;
-    default: BCAI_ASSERT(false);
-  }
+std::optional<MapCode> code_named(std::string_view name) {
+  static constexpr std::string_view kNames[] = {
+#define MAP_OP(name, signature, value) #name,
+#include "vm/backend/cpu/map_ops.def"
+#undef MAP_OP
+  };
+  const auto* const found = std::find(std::begin(kNames), std::end(kNames), name);
+  if (found == std::end(kNames)) return std::nullopt;
+  return static_cast<MapCode>(found - std::begin(kNames));
 }
 
-MapCode binary_code(const MapStep& step) {
-  const bool integer = step.operand_dtype != DType::kF32;
-  switch (step.opcode) {
-    case Opcode::kAdd: return integer ? MapCode::kAddInt : MapCode::kAdd;
-    case Opcode::kSub: return integer ? MapCode::kSubInt : MapCode::kSub;
-    case Opcode::kMul: return integer ? MapCode::kMulInt : MapCode::kMul;
-    case Opcode::kMax: return integer ? MapCode::kMaxInt : MapCode::kMax;
-    case Opcode::kMin:
-      return integer ? MapCode::kMinInt : MapCode::kMin;
-      BCAI_SAME(Div);
-      BCAI_SAME(Pow);
-      BCAI_SAME(And);
-      BCAI_SAME(Or);
-      BCAI_SAME(Xor);
-    default: BCAI_ASSERT(false);
+// An instruction's operation has its name; on integers, that name with "Int" where there is one.
+MapCode same_code(const MapStep& step) {
+  if (step.opcode == Opcode::kGelu) {
+    const bool erf =
+        static_cast<Gelu>(int_of(attributes_of(step), Attr::kApproximate)) == Gelu::kErf;
+    return erf ? MapCode::kGeluErf : MapCode::kGeluTanh;
   }
-#undef BCAI_SAME
+  const std::string name(info_of(step.opcode).name);
+  std::optional<MapCode> code;
+  if (step.operand_dtype != DType::kF32) code = code_named(name + "Int");
+  if (!code) code = code_named(name);
+  BCAI_ASSERT(code);
+  return *code;
 }
 
 // a > b is b < a.
@@ -133,7 +108,7 @@ MapOp map_op_of(const MapStep& step, uint8_t result, const std::vector<uint8_t>&
     op.code = compare_code(predicate, integer);
     if (is_turned(predicate)) std::swap(op.a, op.b);
   } else {
-    op.code = from.size() == 1 ? unary_code(step) : binary_code(step);
+    op.code = same_code(step);
   }
   return op;
 }
