@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "base/file.h"
+#include "vm/text/text.h"
 
 namespace bcai::cli {
 namespace {

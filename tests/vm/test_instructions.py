@@ -200,6 +200,7 @@ CASES = [
     unary("Floor", np.floor, 0),
     unary("Ceil", np.ceil, 0),
     unary("Round", np.round, 0),
+    unary("Trunc", np.trunc, 0),
     unary("HardSigmoid", lambda x: np.clip(np.float64(np.float32(0.3)) * x + 0.5, 0, 1), 0.5001,
           attributes="alpha=0.3"),
     unary("HardSwish", torch_case(F.hardswish), 3, np.abs(normal(5, 77))),

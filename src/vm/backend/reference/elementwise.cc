@@ -33,6 +33,7 @@ float unary_f32(const Step& step, float x) {
     case Opcode::kFloor: return std::floor(x);
     case Opcode::kCeil: return std::ceil(x);
     case Opcode::kRound: return std::nearbyint(x);
+    case Opcode::kTrunc: return std::trunc(x);
     case Opcode::kHardSigmoid: {
       const float line = std::fma(x, step.get_float(Attr::kAlpha), step.get_float(Attr::kBeta));
       return std::isnan(line) ? line : line < 0 ? 0.0F : line > 1 ? 1.0F : line;
