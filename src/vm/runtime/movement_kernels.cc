@@ -99,7 +99,8 @@ std::optional<Strided> strided_of(const Launch& launch) {
 }
 
 // A unit is a piece of an index of the outer axes: what is inside is copied in runs, or element by
-// element.
+// element; where the operand has the next to last axis innermost, some of its elements at a time,
+// so that a cache line is read once.
 class StridedKernel : public Kernel {
  public:
   StridedKernel(const Launch& launch, Strided strided)
@@ -110,13 +111,14 @@ class StridedKernel : public Kernel {
       run_ = axes_.back().size * size_;
       axes_.pop_back();
     }
-    inner_ = {1, 0};
-    if (!axes_.empty()) {
-      inner_ = axes_.back();
-      axes_.pop_back();
+    inner_ = take_last();
+    if (run_ == size_ && !axes_.empty() && axes_.back().from == size_) {
+      across_ = take_last();
+      piece_ = kPieceAcross;
     }
-    pieces_ = std::max<int64_t>((inner_.size + kPiece - 1) / kPiece, 1);
-    units_ = pieces_;
+    blocks_ = (across_.size + kRowsAcross - 1) / kRowsAcross;
+    pieces_ = (inner_.size + piece_ - 1) / piece_;
+    units_ = pieces_ * blocks_;
     for (const Axis& axis : axes_) units_ *= axis.size;
     if (launch.results[0].bytes() == 0) units_ = 0;
   }
@@ -128,39 +130,57 @@ class StridedKernel : public Kernel {
   int64_t units() const override { return units_; }
   Result<void> run(int64_t begin, int64_t end, std::byte*) override {
     for (int64_t unit = begin; unit < end; ++unit) {
-      const std::byte* from = from_;
-      const int64_t outer = unit / pieces_;
-      const int64_t first = unit % pieces_ * kPiece;
+      const int64_t first = unit % pieces_ * piece_;
+      const int64_t row = unit / pieces_ % blocks_ * kRowsAcross;
+      const int64_t outer = unit / pieces_ / blocks_;
+      const std::byte* from = from_ + first * inner_.from + row * across_.from;
       int64_t rest = outer;
       for (size_t axis = axes_.size(); axis-- > 0;) {
         from += rest % axes_[axis].size * axes_[axis].from;
         rest /= axes_[axis].size;
       }
-      copy_inner(from + first * inner_.from, to_ + (outer * inner_.size + first) * run_,
-                 std::min(kPiece, inner_.size - first));
+      std::byte* to = to_ + ((outer * across_.size + row) * inner_.size + first) * run_;
+      const int64_t rows = std::min(kRowsAcross, across_.size - row);
+      copy_inner(from, to, rows, std::min(piece_, inner_.size - first));
     }
     return {};
   }
 
  private:
   static constexpr int64_t kPiece = 1 << 16;  // runs
+  static constexpr int64_t kPieceAcross = 1 << 12;
+  static constexpr int64_t kRowsAcross = 64;
 
-  void copy_inner(const std::byte* from, std::byte* to, int64_t count) const {
+  Axis take_last() {
+    if (axes_.empty()) return {1, 0};
+    const Axis last = axes_.back();
+    axes_.pop_back();
+    return last;
+  }
+
+  void copy_inner(const std::byte* from, std::byte* to, int64_t rows, int64_t count) const {
     switch (run_) {
-      case 1: return copy_elements<1>(from, to, count);
-      case 2: return copy_elements<2>(from, to, count);
-      case 4: return copy_elements<4>(from, to, count);
-      case 8: return copy_elements<8>(from, to, count);
+      case 1: return copy_elements<1>(from, to, rows, count);
+      case 2: return copy_elements<2>(from, to, rows, count);
+      case 4: return copy_elements<4>(from, to, rows, count);
+      case 8: return copy_elements<8>(from, to, rows, count);
       default: break;
     }
     for (int64_t i = 0; i < count; ++i) {
       std::memcpy(to + i * run_, from + i * inner_.from, static_cast<size_t>(run_));
     }
   }
-  template <size_t kBytes>
-  void copy_elements(const std::byte* from, std::byte* to, int64_t count) const {
-    for (int64_t i = 0; i < count; ++i) {
-      std::memcpy(to + i * static_cast<int64_t>(kBytes), from + i * inner_.from, kBytes);
+  template <int64_t kBytes>
+  void copy_elements(const std::byte* from, std::byte* to, int64_t rows, int64_t count) const {
+    if (rows == 1) {
+      for (int64_t i = 0; i < count; ++i) {
+        std::memcpy(to + i * kBytes, from + i * inner_.from, kBytes);
+      }
+      return;
+    }
+    const int64_t row = inner_.size * kBytes;
+    for (int64_t i = 0; i < count; ++i, from += inner_.from, to += kBytes) {
+      for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * row, from + r * kBytes, kBytes);
     }
   }
 
@@ -169,8 +189,11 @@ class StridedKernel : public Kernel {
   int64_t base_;
   std::vector<Axis> axes_;
   Axis inner_{1, 0};
-  int64_t run_ = 0;     // bytes next to each other
+  Axis across_{1, 0};  // the axis outside it, where that is the operand's innermost
+  int64_t run_ = 0;    // bytes next to each other
+  int64_t piece_ = kPiece;
   int64_t pieces_ = 1;  // of the inner axis
+  int64_t blocks_ = 1;  // of the axis across
   int64_t units_ = 1;
   const std::byte* from_ = nullptr;
   std::byte* to_ = nullptr;
