@@ -63,7 +63,7 @@ TEST(ExecutableTest, StoredWeightsAreWidenedWhenTheyAreLoaded) {
     const auto weight = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
       ++loads;
       EXPECT_EQ(param.type.dtype, dtype);
-      return random_tensor(param.type, param.name[0]);
+      return random_tensor(param.type, static_cast<uint64_t>(param.name[0]));
     };
     const auto executable = prepare(program, weight);
     ASSERT_TRUE(executable) << executable.error().message;
