@@ -39,7 +39,7 @@ def enter_environment() -> None:
         subprocess.run([python, "-m", "pip", "install", "-q", "onnxruntime", "openvino",
                         "onnxscript"], check=True)
         (PEERS / "ready").touch()
-    environment = {**os.environ, "PYTHONPATH": f"{RELEASE / 'python'}:{measure.ROOT / 'python'}",
+    environment = {**os.environ, "PYTHONPATH": str(measure.ROOT / "python"),
                    "BCAI_DATA_DIR": str(CACHE / "data")}
     os.execve(python, [str(python), *sys.argv], environment)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import bcai
 import numpy as np
 import onnx
 import torch
@@ -19,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ROOT / "build" / "models" / "node_modules" / "@gutenye" / "ocr-models" / "assets"
 WITH_COMPILE = True
+# The extension module as it was built, not installed.
+bcai.__path__.append(str(ROOT / "build" / "release" / "python" / "bcai"))
 
 Call = Callable[[], Any]
 # Their operands come from memory: as many copies as no cache holds.
@@ -271,6 +274,7 @@ class Files:
         home = self.directory / name
         if not home.exists():
             model.save_pretrained(home)
+
         class Plain(torch.nn.Module):
             def __init__(self) -> None:
                 super().__init__()
@@ -281,9 +285,9 @@ class Files:
                 return self.model(ids, mask, types).last_hidden_state
 
         file = self.directory / f"{name}.onnx"
-        ids = torch.ones(1, 128, dtype=torch.int64)
-        self.export(Plain().eval(), (ids, ids, ids), ["input_ids", "attention_mask",
-                                                     "token_type_ids"], file)
+        example = tuple(torch.from_numpy(array) for array in encoder_inputs())
+        self.export(Plain().eval(), example, ["input_ids", "attention_mask", "token_type_ids"],
+                    file)
         return home, str(file), Plain().eval()
 
     def resnet(self) -> tuple[str, torch.nn.Module]:

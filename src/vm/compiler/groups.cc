@@ -29,7 +29,7 @@ class Grouping {
   Groups run() {
     for (uint32_t i = 0; i < region_.instructions.size(); ++i) {
       const Instruction& instruction = region_.instructions[i];
-      if (join_residual(i, instruction)) continue;
+      if (join_residual(i, instruction) || join_relu(i, instruction)) continue;
       if (is_elementwise(function_, instruction)) join_map(i, instruction);
     }
     return std::move(groups_);
@@ -67,6 +67,19 @@ class Grouping {
       return true;
     }
     return false;
+  }
+
+  // The Relu of a sum that nobody else uses.
+  bool join_relu(uint32_t i, const Instruction& relu) {
+    if (relu.opcode != Opcode::kRelu || uses_.count(relu.operands[0]) != 1) return false;
+    const auto maker = maker_.find(relu.operands[0]);
+    if (maker == maker_.end() || groups_.group_of[maker->second] == kNoGroup) return false;
+    Group& group = groups_.groups[groups_.group_of[maker->second]];
+    if (group.map || group.members.size() != 2) return false;
+    group.members.push_back(i);
+    group.results = relu.results;
+    groups_.group_of[i] = groups_.group_of[maker->second];
+    return true;
   }
 
   void join_map(uint32_t i, const Instruction& instruction) {

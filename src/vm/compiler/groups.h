@@ -2,7 +2,7 @@
 // Which instructions of a region run as one launch. A group runs where its last instruction stood,
 // and every operation in it rounds as it would alone, so no bit changes.
 //   map       elementwise instructions over one shape; what others use of it becomes a result
-//   residual  a matmul or convolution and the Add behind it
+//   residual  a matmul or convolution, the Add behind it, and a Relu behind that
 #pragma once
 
 #include <vector>

@@ -302,7 +302,6 @@ class Lowering {
 
   void lower_group(const Region& region, const Group& group, uint32_t first, Sequence& out) {
     const Instruction& head = region.instructions[group.members[0]];
-    const Instruction& last = region.instructions[group.members.back()];
     Launch launch = group.map ? Launch{} : launch_of(head, out);
     for (const uint32_t member : group.members) launch.instructions.push_back(first + member);
     if (group.map) {
@@ -310,7 +309,9 @@ class Lowering {
       add_steps(region, group, launch, out);
     } else {
       const ValueId product = head.results[0];
-      const ValueId residual = last.operands[last.operands[0] == product ? 1 : 0];
+      const Instruction& add = region.instructions[group.members[1]];
+      const ValueId residual = add.operands[add.operands[0] == product ? 1 : 0];
+      launch.relu = group.members.size() > 2;
       launch.residual = launch.channels_last ? last_here(residual, out) : here(residual, out);
       launch.flops += static_cast<uint64_t>(type_of(product).shape.elements().value());
       launch.bytes += static_cast<uint64_t>(launch.residual.bytes());

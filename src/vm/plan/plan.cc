@@ -79,9 +79,9 @@ std::optional<Broadcasting> broadcasting_of(const Shape& operand, const Shape& r
 std::string launch_name(const Launch& launch) {
   switch (launch.kind) {
     case LaunchKind::kInstruction:
-      return fmt::format("{}{}{}", info_of(launch.opcode).name,
+      return fmt::format("{}{}{}{}", info_of(launch.opcode).name,
                          launch.residual.present() ? " + residual" : "",
-                         launch.channels_last ? " channels last" : "");
+                         launch.relu ? ", Relu" : "", launch.channels_last ? " channels last" : "");
     case LaunchKind::kMap: {
       std::vector<std::string_view> names;
       for (const MapStep& step : launch.steps) names.push_back(info_of(step.opcode).name);

@@ -140,6 +140,39 @@ TEST(BitsTest, ARowOfHiddenKeys) {
       "");
 }
 
+// What follows a product, up to the Relu of its sum with a residual, is one launch.
+TEST(BitsTest, AResidualAndTheReluBehindIt) {
+  Builder b;
+  const ValueId rows = b.argument("rows", {DType::kF32, {5, 24}});
+  const ValueId image = b.argument("image", {DType::kF32, {1, 20, 7, 9}});
+  const uint32_t file = b.file({"weights", {}, 0});
+  const ValueId product =
+      b.add(Opcode::kTensorMatMul, {rows, b.param(file, "m", {DType::kF32, {24, 24}})});
+  const ValueId convolved = b.add(Opcode::kConvolutionForward,
+                                  {image, b.param(file, "c", {DType::kF32, {20, 20, 1, 1}})});
+  const ValueId first = b.add(Opcode::kRelu, {b.add(Opcode::kAdd, {product, rows})});
+  const ValueId second = b.add(Opcode::kRelu, {b.add(Opcode::kAdd, {image, convolved})});
+  std::vector<ProgramFinding> findings;
+  const auto verified = verify(*b.finish({{"first", first}, {"second", second}}), &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
+    const auto expected = reference::run(*bound, inputs, weight);
+    for (const Case& one : cases_of(seed)) {
+      const auto executable = *prepare(*bound, weight, one.options);
+      EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
+    }
+  }
+  const auto executable = *prepare(*bound, weight);
+  int fused = 0;
+  for (const Launch& launch : executable->plan().main) {
+    EXPECT_NE(launch.kind, LaunchKind::kMap) << executable->explain();
+    fused += launch.relu ? 1 : 0;
+  }
+  EXPECT_EQ(fused, 2) << executable->explain();
+}
+
 // Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
 // have them, and come back where an instruction or a result asks for it.
 TEST(BitsTest, AChainOfConvolutions) {

@@ -78,6 +78,7 @@ std::unique_ptr<Kernel> make_convolution_kernel(const Launch& launch, const Kern
   args.kernel_width = kernel.width;
   args.epilogue.activation = activation_of(launch);
   args.epilogue.residual_stride = args.output_channels;
+  args.epilogue.relu_last = launch.relu;
   const int64_t taps = kernel.height * kernel.width;
   const auto pack = [&](float* packed) {
     convolution_pack(args,
@@ -108,6 +109,7 @@ std::unique_ptr<Kernel> make_transpose_kernel(const Launch& launch, const Kernel
   args.kernel_width = kernel.width;
   args.epilogue.activation = activation_of(launch);
   args.epilogue.residual_stride = args.output_channels;
+  args.epilogue.relu_last = launch.relu;
   const auto pack = [&](float* packed) {
     convolution_transpose_pack(args, target.weights.floats(weight), packed);
   };

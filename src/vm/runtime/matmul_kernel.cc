@@ -62,6 +62,7 @@ std::optional<MatMulArgs> args_of(const Launch& launch) {
       int_of(view, Attr::kTransposeB) != 0 ? MatrixLayout::kTransposed : MatrixLayout::kRows;
   args.epilogue.activation = activation_of(launch);
   args.epilogue.residual_stride = args.columns;
+  args.epilogue.relu_last = launch.relu;
   std::vector<MatMulBatch> batches = batches_of(a, b, c);
   // The rows of all matrices of A are those of one matrix where B is the same for all.
   if (!transpose_a && !batches.empty() && batches.back().b_stride == 0 &&

@@ -50,7 +50,11 @@ class ReferenceKernel : public Kernel {
     const Attributes none;
     const std::vector<const Type*> types = {&launch_.residual.type, &launch_.residual.type};
     const std::vector<const Tensor*> operands = {&results_[0], &residual_};
-    return reference::binary({{Opcode::kAdd, types, none, {}}, operands, results_});
+    BCAI_TRY(reference::binary({{Opcode::kAdd, types, none, {}}, operands, results_}));
+    if (!launch_.relu) return {};
+    const std::vector<const Type*> type = {&launch_.residual.type};
+    const std::vector<const Tensor*> sum = {&results_[0]};
+    return reference::unary({{Opcode::kRelu, type, none, {}}, sum, results_});
   }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a matmul or a convolution does to an output element after its last FMA: add the bias, apply
-// the activation, add the residual. Each of the three rounds separately, so that the fused kernel
-// and the three instructions it stands for give the same bits.
+// the activation, add the residual, cut off what is negative. Each rounds separately, so that the
+// fused kernel and the instructions it stands for give the same bits.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,7 @@ struct Epilogue {
   float offset = 0.5f;
   const float* residual = nullptr;  // [rows, columns]; may not overlap the output
   int64_t residual_stride = 0;      // floats from row to row
+  bool relu_last = false;           // of the sum with the residual
 };
 
 }  // namespace bcai::vm

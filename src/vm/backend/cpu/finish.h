@@ -57,6 +57,7 @@ void finish_as(const FinishArgs& args) {
     x = activate<S, kActivation>(x, e);
     if (args.residual != nullptr) {
       x = S::add(x, load(args.residual + r * e.residual_stride + j));
+      if (e.relu_last) x = relu<S>(x);
     }
     x = canonical_nan<S>(x);
     float* to = args.output + r * args.output_stride + j;
