@@ -38,6 +38,9 @@ struct Executable::Parts {
 
 namespace {
 
+// A smaller weight is copied: reading one from its file brings in whatever lies around it.
+constexpr int64_t kCopiedBytesMost = 64 << 10;
+
 // As the program that was bound lists the parameter.
 const Param& listed(const Program& program, const Param& param) {
   return *std::find_if(program.params.begin(), program.params.end(), [&](const Param& other) {
@@ -53,8 +56,8 @@ Result<Tensor> load(const Program& program, const Param& param, const ParamSourc
     return error(ErrorCode::kInvalidArgument, "weight '{}' is {}, expected {}", param.name,
                  to_text(tensor.type(), {}), to_text(stored.type, {}));
   }
-  if (param.type == stored.type) return tensor;
-  return reference::widened(tensor);
+  if (!(param.type == stored.type)) return reference::widened(tensor);
+  return tensor.byte_count() <= kCopiedBytesMost ? tensor.copy() : tensor;
 }
 
 // Brings a weight that runs read as it is into memory, so that no run waits for it.
@@ -96,6 +99,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
   parts->backends = instance->backends();
   parts->footprint = instance->footprint();
   parts->footprint.packed = parts->packed.bytes();
+  if (options.on_packed) options.on_packed();
   for (const auto& [buffer, weight] : weight_of) {
     if (instance->reads(buffer)) {
       touch(parts->weights[weight]);

@@ -35,8 +35,8 @@ struct PrepareOptions {
   int64_t parallel_ns_min = 20'000;
   // Where packed weights are kept for later processes; nowhere when it is empty.
   std::filesystem::path packed_directory;
-  // Called when a weight has been packed: it may be dropped from memory until it is asked for
-  // again.
+  // Called when a weight has been packed, and in the end: what was read of the weights may be
+  // dropped from memory until it is read again.
   std::function<void()> on_packed;
   CompileOptions compile;
 };
