@@ -803,6 +803,24 @@ class Instructions:
         )
         return results[0]
 
+    def Trunc(
+        self,
+        x: Value,
+    ) -> Value:
+        """rounds towards zero.
+
+        - ``x`` [..]
+
+        Shape rule: the type of x.
+        Dtypes: f32.
+        """
+        results = self._add(
+            "Trunc",
+            (x,),
+            {},
+        )
+        return results[0]
+
     def Add(
         self,
         a: Value,
