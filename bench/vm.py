@@ -9,8 +9,7 @@ environment of their own the first time. --only WORD selects cases, --threads N 
 
 from __future__ import annotations
 
-import os
-import pathlib
+import json
 import statistics
 import subprocess
 import sys
@@ -19,32 +18,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import measure
+import peers
 
-PEERS = measure.ROOT / "build" / "bench-vm"
 RELEASE = measure.ROOT / "build" / "release"
-CACHE = measure.ROOT / "build" / "bench-models"
 
 
-def enter_environment() -> None:
-    """Runs this script again where the peers are."""
-    python = PEERS / "bin" / "python"
-    if pathlib.Path(sys.prefix) == PEERS:
-        return
-    if not (PEERS / "ready").exists():
-        measure.progress("installing onnxruntime, openvino and onnxscript into build/bench-vm")
-        subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
-        packages = next((PEERS / "lib").glob("python*")) / "site-packages"
-        own = next(path for path in sys.path if path.endswith("site-packages"))
-        (packages / "development.pth").write_text(own + "\n")
-        subprocess.run([python, "-m", "pip", "install", "-q", "onnxruntime", "openvino",
-                        "onnxscript"], check=True)
-        (PEERS / "ready").touch()
-    environment = {**os.environ, "PYTHONPATH": str(measure.ROOT / "python"),
-                   "BCAI_DATA_DIR": str(CACHE / "data")}
-    os.execve(python, [str(python), *sys.argv], environment)
-
-
-enter_environment()
+peers.enter()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
@@ -155,6 +134,27 @@ def load_time() -> list[measure.Row]:
                         statistics.median(samples[1:]), "ms", goal="≤ 50")]
 
 
+def quotes() -> list[measure.Row]:
+    """What `bcai vm quote` says of time and memory, beside what a run takes."""
+    rows = []
+    for name, source, symbols in (("MiniLM", "MiniLM", ["B=1", "S=128"]),
+                                  ("BERT-base", "BERT-base", ["B=1", "S=128"]),
+                                  ("ResNet-50", "ResNet-50.onnx", [])):
+        program = peers.MODELS / f"{name}.bcvm"
+        run = [measure.PROGRAM, "vm"]
+        subprocess.run([*run, "import", peers.MODELS / source, "-o", program], check=True,
+                       capture_output=True)
+        given = [word for symbol in symbols for word in ("--symbol", symbol)]
+        if source.endswith(".onnx"):
+            given += ["--weights", str(program.with_suffix(".safetensors"))]
+        done = subprocess.run([*run, "bench", program, *given, "--threads", "1", "--measure",
+                               "--json"], capture_output=True, text=True, check=True)
+        found = json.loads(done.stdout)
+        rows.append(measure.Row(f"{name}: quoted time", found["estimated_ms"], "ms", "the run",
+                                found["median_ms"], "0.75 to 1.25"))
+    return rows
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = measure.parser(__doc__)
     parser.add_argument("--only", action="append", help="cases whose name contains this")
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--no-compile", action="store_true", help="without torch.compile")
     options = parser.parse_args(arguments)
     vm_cases.WITH_COMPILE = not options.no_compile
-    wanted = [case for case in vm_cases.all_cases(CACHE)
+    wanted = [case for case in vm_cases.all_cases(peers.MODELS)
               if not options.only or any(word in case.name for word in options.only)]
     floors = Floors()
     rows: list[measure.Row] = []
@@ -178,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not options.only:
         for name in ("MiniLM", "BERT-base", "ResNet-50"):
             rows += memory(name)
-        rows += load_time()
+        rows += load_time() + quotes()
     measure.report(rows, options)
 
 

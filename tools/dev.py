@@ -14,7 +14,7 @@ import tests
 
 ROOT = setup.ROOT
 # What benchmarks have in common.
-SHARED = ("measure", "vm_cases")
+SHARED = ("measure", "peers", "vm_cases")
 
 
 def build(preset: str, targets: list[str] | None = None) -> None:

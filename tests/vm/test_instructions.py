@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import BCAI, Machine
+from native_program import BCAI, Machine
 
 RANDOM = np.random.default_rng(1)
 U = 2.0**-24

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from conftest import BCAI
+from native_program import BCAI
 from safetensors.numpy import save_file
 
 NOTHING = """bcvm 1.0 profile n1

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import BCAI, Machine, Refused
+from native_program import BCAI, Machine, Refused
 
 ROOT = Path(__file__).parents[2]
 

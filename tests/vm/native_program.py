@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs native programs with the `bcai` program: text and arrays in, arrays out."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+BCAI = os.environ.get("BCAI_PROGRAM", "build/release/src/cli/bcai")
+NAMES = {
+    "float32": "f32",
+    "int64": "i64",
+    "int32": "i32",
+    "int8": "i8",
+    "uint8": "u8",
+    "bool": "bool",
+}
+
+
+class Refused(Exception):
+    """What the program printed when it refused."""
+
+
+def type_text(array: np.ndarray) -> str:
+    return f"{NAMES[array.dtype.name]}[{','.join(map(str, array.shape))}]"
+
+
+class Machine:
+    """One directory in which programs run."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def run(
+        self, text: str, inputs: dict[str, np.ndarray], options: list[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        (self.directory / "program.bcasm").write_text(text)
+        command = [BCAI, "vm", "run", "program.bcasm", "--json", "--output-dir", "out"]
+        command += options or []
+        for name, array in inputs.items():
+            np.save(self.directory / f"{name}.npy", array)
+            command += ["--input", f"{name}={name}.npy"]
+        environment = {**os.environ, "BCAI_DATA_DIR": str(self.directory / "data")}
+        done = subprocess.run(
+            command, cwd=self.directory, env=environment, capture_output=True, text=True
+        )
+        if done.returncode != 0:
+            raise Refused(done.stderr)
+        return {
+            name: np.load(self.directory / result["file"])
+            for name, result in json.loads(done.stdout).items()
+        }
+
+    def instruction(
+        self,
+        name: str,
+        inputs: list[np.ndarray | None],
+        results: list[np.ndarray],
+        attributes: str = "",
+    ) -> list[np.ndarray]:
+        """One instruction's results; `results` say their types."""
+        given = {f"a{i}": array for i, array in enumerate(inputs) if array is not None}
+        arguments = ", ".join(f"%{key}: {type_text(array)}" for key, array in given.items())
+        operands = ", ".join("_" if a is None else f"%a{i}" for i, a in enumerate(inputs))
+        types = [type_text(array) for array in results]
+        outputs = ", ".join(f"%y{i}: {text}" for i, text in enumerate(types))
+        values = ", ".join(f"%r{i}" for i in range(len(types)))
+        clause = f" {{{attributes}}}" if attributes else ""
+        text = (
+            "bcvm 1.0 profile n1\n"
+            f"func @main({arguments}) -> ({outputs}) {{\n"
+            f"  {values} = {name} {operands}{clause} : {', '.join(types)}\n"
+            f"  return {values}\n}}\n"
+        )
+        outs = self.run(text, given)
+        return [outs[f"y{i}"] for i in range(len(results))]
