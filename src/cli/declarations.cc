@@ -500,6 +500,12 @@ void Declarations::add_threads(CLI::App* app) {
       ->check(CLI::Range(1, 256));
 }
 
+void Declarations::add_simd_level(CLI::App* app) {
+  app->add_option("--simd-level", vm_.simd_level,
+                  "portable, avx2 or avx512; the widest otherwise; changes no bit")
+      ->type_name("LEVEL");
+}
+
 CLI::App* Declarations::add_vm_import(CLI::App* vm) {
   CLI::App* import =
       add_vm(vm, "import", "Turns an ONNX model or a Hugging Face directory into a program",
@@ -559,6 +565,7 @@ void Declarations::add_vm_runs(CLI::App* vm) {
         ->allow_extra_args(false);
     add_weights(app);
     add_threads(app);
+    add_simd_level(app);
     add_json(app, vm_.json);
   }
   run->add_option("--output-dir", vm_.output, "Writes the results here, as .npy")->type_name("DIR");

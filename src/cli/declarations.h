@@ -47,6 +47,7 @@ class Declarations {
   void add_vm_planning(CLI::App* vm);
   void add_weights(CLI::App* app);
   void add_threads(CLI::App* app);
+  void add_simd_level(CLI::App* app);
   void add_vm_runs(CLI::App* vm);
   CLI::App* add_vm(CLI::App* vm, const char* name, const char* meaning, const char* example,
                    VmOptions::Verb verb);

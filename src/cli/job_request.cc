@@ -221,7 +221,7 @@ Result<NativeFiles> find_native_files(const JobOptions& options, const Program& 
                    word, fmt::join(program.argument_names, ", "));
     }
     const std::string name = named ? word.substr(0, equals) : program.argument_names[0];
-    const std::string path = fmt::format("inputs/{}.npy", name);
+    const std::string path = "inputs/" + npy_file_name(name);
     if (!files.inputs.emplace(name, path).second) {
       return error(ErrorCode::kInvalidArgument, "--input: '{}' is given twice", name);
     }

@@ -199,6 +199,7 @@ struct VmOptions {
   int64_t sequence = 0;             // the longest
   int64_t cache = 0;                // rows of a decoder's states
   int threads = 0;                  // 0 is all cores
+  std::string simd_level;           // the widest when empty
   int runs = 20;                    // of bench
   bool measure = false;             // this machine, again
   bool explain = false;             // of compile

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/table.h"
+#include "cli/vm_program.h"
 #include "protocol/result.h"
 #include "vm/tensor/tensor.h"
 #include "vm/weights/safetensors.h"
@@ -62,9 +63,10 @@ std::string results_table(const Screen& screen, const json::value& results,
     if (!is_native_result(tensor)) continue;
     any = true;
     const std::string name = printable(text_of(tensor, "name"));
-    const std::string file = directory.empty()   ? ""
-                             : numpy_has(tensor) ? (directory / (name + ".npy")).string()
-                                                 : (directory / kTensorsArtifact).string();
+    const std::string file = directory.empty() ? ""
+                             : numpy_has(tensor)
+                                 ? (directory / npy_file_name(text_of(tensor, "name"))).string()
+                                 : (directory / kTensorsArtifact).string();
     table.add({{name}, {type_text(tensor)}, {text_of(tensor, "sha256").substr(0, 16)}, {file}});
   }
   return any ? table.text(screen) : "";
@@ -81,14 +83,12 @@ Result<void> write_npy_files(const json::value& results, const std::filesystem::
   }
   for (const vm::TensorView& view : content->tensors) {
     if (view.type.dtype == vm::DType::kBF16) continue;
-    // A result's name is a word; this one comes from a machine that need not be trusted.
-    if (!stays_below(view.name) || view.name.find('/') != std::string::npos) continue;
     vm::Tensor tensor = vm::Tensor::of_type(view.type);
     if (!view.bytes.empty()) {
       std::memcpy(tensor.bytes().data(), view.bytes.data(), view.bytes.size());
     }
     BCAI_TRY_ASSIGN(const std::string npy, vm::format_npy(tensor));
-    BCAI_TRY(write_file(directory / (view.name + ".npy"), npy));
+    BCAI_TRY(write_file(directory / npy_file_name(view.name), npy));
   }
   return {};
 }

@@ -189,7 +189,7 @@ Result<void> run(const VmOptions& options, const Context& context) {
     std::string path;
     if (!options.output.empty()) {
       BCAI_TRY(make_directories(options.output));
-      path = (std::filesystem::path(options.output) / (main.result_names[i] + ".npy")).string();
+      path = (std::filesystem::path(options.output) / npy_file_name(main.result_names[i])).string();
       BCAI_TRY_ASSIGN(const std::string file, vm::format_npy(ran.results[i]));
       BCAI_TRY(write_file(path, file));
     }

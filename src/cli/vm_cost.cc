@@ -102,10 +102,15 @@ Result<std::shared_ptr<const vm::Executable>> prepare_program(const vm::BoundPro
   const auto tensor_of = [&](const vm::WeightFile&, const vm::Param& param) {
     return Result<vm::Tensor>(model.tensor(param));
   };
+  std::optional<vm::SimdLevel> level;
+  if (!options.simd_level.empty()) {
+    BCAI_TRY_ASSIGN(level, vm::parse_simd_level(options.simd_level));
+  }
   // A job runs once, and its disk is memory: it keeps nothing for later.
   const bool keeps = options.as_job.empty();
   return vm::prepare(program, tensor_of,
-                     {.threads = vm_threads(options.threads),
+                     {.level = level,
+                      .threads = vm_threads(options.threads),
                       .packed_directory = keeps ? data_directory(context) / "packed" : "",
                       .on_packed = [&] { model.drop_pages(); }});
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/vm_program.h"
 
+#include <cctype>
 #include <charconv>
 #include <iostream>
 #include <iterator>
@@ -104,6 +105,16 @@ Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
                  given.begin()->first, fmt::join(main.argument_names, ", "));
   }
   return inputs;
+}
+
+std::string npy_file_name(std::string_view name) {
+  std::string file;
+  for (const char c : name) {
+    const auto byte = static_cast<unsigned char>(c);
+    const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 || c == '_' || c == '-');
+    file += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+  }
+  return file + ".npy";
 }
 
 Result<vm::Model> open_model(vm::VerifiedProgram program, const std::vector<std::string>& given,

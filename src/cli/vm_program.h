@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -29,6 +30,12 @@ Result<vm::BoundProgram> bind_program(const vm::VerifiedProgram& program, vm::Bi
 // "x=x.npy", one for each argument of main, in main's order.
 Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
                                             const std::vector<std::string>& words);
+
+// The file for an argument or a result of this name, which may be any text: letters, digits, "_"
+// and
+// "-" stand for themselves, other bytes are written "%2F", so no name leaves the directory and no
+// two names meet.
+std::string npy_file_name(std::string_view name);
 
 // With its weight files: those at `given` are copied into the store under `directory` first; what
 // the program names must be there, and every parameter have the type it lists (V27).

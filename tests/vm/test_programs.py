@@ -181,6 +181,19 @@ def test_a_plan_says_what_runs_where_and_how_long() -> None:
     assert bcai("compile", "-", "--threads", "1", stdin=LINEAR).stdout.startswith("1 launches")
 
 
+def test_a_results_name_stays_in_the_directory(tmp_path: Path) -> None:
+    text = LINEAR.replace("%y: f32[B,4]", '%"../../y z": f32[B,4]')
+    (tmp_path / "linear.bcasm").write_text(text)
+    np.save(tmp_path / "x.npy", np.zeros((1, 16), np.float32))
+    np.save(tmp_path / "w.npy", np.zeros((16, 4), np.float32))
+    out = tmp_path / "a" / "out"
+    done = bcai("run", tmp_path / "linear.bcasm", "--input", f"x={tmp_path / 'x.npy'}", "--input",
+                f"w={tmp_path / 'w.npy'}", "--output-dir", out)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in out.iterdir()] == ["%2E%2E%2F%2E%2E%2Fy%20z.npy"]
+    assert not list(tmp_path.glob("*y z*"))
+
+
 def test_every_finding_has_rule_and_place() -> None:
     wrong = LINEAR.replace("%w: f32[16,4]", "%w: f32[15,4]").replace("relu", "tanh")
     done = bcai("verify", "-", stdin=wrong)
