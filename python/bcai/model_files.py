@@ -3,17 +3,68 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
-from bcai.errors import InvalidArgument, NotFound, Unimplemented
+from bcai.errors import InvalidArgument, NotFound, PermissionDenied, Unimplemented
 
 SUFFIXES = (".bcvm", ".bcasm", ".onnx")
 # What is fetched of a repository: nothing that holds code or another framework's weights.
 DOWNLOADED = ["*.json", "*.safetensors", "*.txt", "*/config.json"]
 
+_JSON_BYTES_MAX = 64 << 20
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
+
+
+class ModelDirectory:
+    """A model's directory, whose files are read only inside it, wherever links lead.
+
+    In the cache of Hugging Face's library, ``models--*/snapshots/*``, that is inside ``models--*``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.resolve()
+        model = self._path.parent.parent
+        is_cached = self._path.parent.name == "snapshots" and model.name.startswith("models--")
+        self._root = model if is_cached else self._path
+
+    def contains(self, name: str) -> bool:
+        """Whether there is something of that name, wherever it leads."""
+        return os.path.lexists(self._path / name)
+
+    def find(self, name: str) -> Path:
+        """The regular file of that name, every link followed.
+
+        Raises PermissionDenied when the name or a link leads out, NotFound when there is none.
+        """
+        at = self._path / name
+        if "\0" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise PermissionDenied(f"{name!r} is not a name inside {self._path}")
+        try:
+            file = at.resolve(strict=True)
+        except (OSError, RuntimeError):  # what leads to itself is a RuntimeError
+            raise NotFound(f"there is no {at}") from None
+        if not file.is_relative_to(self._root):
+            raise PermissionDenied(f"{at} leads out of {self._root}")
+        if not file.is_file():
+            raise InvalidArgument(f"{at} is no regular file")
+        return file
+
+    def read_json(self, name: str, kind: type = dict) -> Any:
+        """What :meth:`find` finds, parsed; InvalidArgument unless it is JSON of that kind."""
+        file, at = self.find(name), self._path / name
+        if file.stat().st_size > _JSON_BYTES_MAX:
+            raise InvalidArgument(f"{at} has more than {_JSON_BYTES_MAX} bytes")
+        try:
+            value = json.loads(file.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise InvalidArgument(f"{at}: {error}") from None
+        if not isinstance(value, kind):
+            raise InvalidArgument(f"{at}: expected a JSON {kind.__name__}")
+        return value
 
 
 def find_model(address: str | os.PathLike[str], download: bool = False) -> Path:

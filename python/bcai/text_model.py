@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from bcai.errors import InvalidArgument, NotFound, Unimplemented
 from bcai.model import Model
+from bcai.model_files import ModelDirectory
 from bcai.tensor import Tensor
 from bcai.vm.builder import Builder
 from bcai.vm.extension import _vm
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _LENGTH_STEP = 32
 # A prompt is read so many tokens at a time, then token by token: two programs for all lengths.
 _PROMPT_STEP = 16
-_JSON_BYTES_MAX = 64 << 20
 # What save() keeps beside the program.
 _KEPT_FILES = (
     "config.json", "generation_config.json", "modules.json", "sentence_bert_config.json",
@@ -49,12 +48,12 @@ class TextModel(Model):
     def __init__(self, native: _vm.Model, directory: Path) -> None:
         """For this package; use :meth:`bcai.Model.load`."""
         super().__init__(native)
-        self._directory = directory
-        self._config = _read_json(directory / "config.json")
+        self._directory = ModelDirectory(directory)
+        self._config = self._directory.read_json("config.json")
         self._loaded: Tokenizer | None = None
         names = {output.name for output in self.outputs}
         self._is_decoder = "logits" in names
-        self._head = _Head.load(directory) if not self._is_decoder else None
+        self._head = _Head.load(self._directory) if not self._is_decoder else None
 
     @classmethod
     def _import(cls, directory: Path, ranges: Mapping[str, Sequence[int]], store: Path) -> Model:
@@ -120,9 +119,11 @@ class TextModel(Model):
             return
         names = [*_KEPT_FILES, *(self._head.files if self._head is not None else ())]
         for name in names:
-            source = self._directory / name
-            if source.is_file() and source.resolve() != (target / name).resolve():
-                (target / name).parent.mkdir(exist_ok=True)
+            if not self._directory.contains(name):
+                continue
+            source = self._directory.find(name)
+            if source != (target / name).resolve():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target / name)
 
     def _continued(self, prompt: list[int], max_tokens: int, threads: int | None) -> list[int]:
@@ -155,8 +156,9 @@ class TextModel(Model):
             waiting = [token]
 
     def _ends(self) -> set[int]:
-        file = self._directory / "generation_config.json"
-        config = _read_json(file) if file.exists() else self._config
+        name, config = "generation_config.json", self._config
+        if self._directory.contains(name):
+            config = self._directory.read_json(name)
         end = config.get("eos_token_id", self._config.get("eos_token_id"))
         return set(end if isinstance(end, list) else [] if end is None else [end])
 
@@ -221,28 +223,30 @@ class _Head:
         self._model: Model | None = None
 
     @classmethod
-    def load(cls, directory: Path) -> _Head | None:
-        file = directory / "modules.json"
-        if not file.exists():
+    def load(cls, directory: ModelDirectory) -> _Head | None:
+        if not directory.contains("modules.json"):
             return None
+        modules = directory.read_json("modules.json", list)
+        if wrong := [i for i, module in enumerate(modules) if not _is_module(module)]:
+            raise InvalidArgument(
+                "modules.json: expected objects with a text type, and of a Pooling a text path; "
+                f"found others at {wrong[:50]}"
+            )
         pooling, normalises, files = "", False, []
-        for module in _read_json(file, list):
-            kind = str(module.get("type", "")).rpartition(".")[2]
+        for module in modules:
+            kind = _kind_of(module)
             if kind == "Pooling":
-                name = f"{module['path']}/config.json"
-                if ".." in name or name.startswith("/"):
-                    raise InvalidArgument(f"{file}: a path outside the model: {name}")
-                files.append(name)
-                pooling = _pooling_of(directory / name)
+                files.append(f"{module['path']}/config.json")
+                pooling = _pooling_of(directory, files[-1])
             elif kind == "Normalize":
                 normalises = True
             elif kind != "Transformer":
-                raise Unimplemented(f"{file}: a module of kind {kind or module!r}")
+                raise Unimplemented(f"modules.json: a module of kind {kind or module!r}")
         if not pooling:
-            raise Unimplemented(f"{file}: no module pools what the encoder gives")
-        limits = directory / "sentence_bert_config.json"
-        length = _read_json(limits).get("max_seq_length") if limits.exists() else None
-        return cls(pooling, normalises, length, files)
+            raise Unimplemented("modules.json: no module pools what the encoder gives")
+        limits = "sentence_bert_config.json"
+        found = directory.read_json(limits) if directory.contains(limits) else {}
+        return cls(pooling, normalises, found.get("max_seq_length"), files)
 
     def run(self, outputs: Mapping[str, Tensor], limits: Mapping[str, int]) -> Tensor:
         """The embeddings, f32[B,H], of ``last_hidden_state`` and ``attention_mask``."""
@@ -273,13 +277,24 @@ class _Head:
         return b.model(embedding=y)
 
 
-def _pooling_of(file: Path) -> str:
-    config = _read_json(file)
+def _kind_of(module: Mapping[str, Any]) -> str:
+    kind: str = module["type"].rpartition(".")[2]
+    return kind
+
+
+def _is_module(module: Any) -> bool:
+    if not isinstance(module, dict) or not isinstance(module.get("type"), str):
+        return False
+    return _kind_of(module) != "Pooling" or isinstance(module.get("path"), str)
+
+
+def _pooling_of(directory: ModelDirectory, name: str) -> str:
+    config = directory.read_json(name)
     modes = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls",
              "pooling_mode_max_tokens": "max"}  # fmt: skip
     chosen = [key for key, value in config.items() if key.startswith("pooling_mode_") and value]
     if len(chosen) != 1 or chosen[0] not in modes:
-        raise Unimplemented(f"{file}: expected one of {', '.join(modes)}, found {chosen}")
+        raise Unimplemented(f"{name}: expected one of {', '.join(modes)}, found {chosen}")
     return modes[chosen[0]]
 
 
@@ -316,28 +331,15 @@ def _joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, numpy.ndarray[An
     }
 
 
-def _read_json(file: Path, kind: type = dict) -> Any:
-    if not file.is_file():
-        raise NotFound(f"there is no {file}")
-    if file.stat().st_size > _JSON_BYTES_MAX:
-        raise InvalidArgument(f"{file} has more than {_JSON_BYTES_MAX} bytes")
-    try:
-        value = json.loads(file.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgument(f"{file}: {error}") from None
-    if not isinstance(value, kind):
-        raise InvalidArgument(f"{file}: expected a JSON {kind.__name__}")
-    return value
-
-
-def _load_tokenizer(directory: Path) -> Tokenizer:
+def _load_tokenizer(directory: ModelDirectory) -> Tokenizer:
     try:
         from tokenizers import Tokenizer
     except ImportError:
         raise ImportError("text needs tokenizers: pip install 'bcai[text]'") from None
-    file = directory / "tokenizer.json"
-    if not file.is_file():
-        raise NotFound(f"there is no {file}, which text needs; arrays of tokens do without")
+    try:
+        file = directory.find("tokenizer.json")
+    except NotFound as error:
+        raise NotFound(f"{error}, which text needs; arrays of tokens do without") from None
     tokenizer: Tokenizer = Tokenizer.from_file(str(file))
     # The file may say how its maker padded and cut; here the model's configuration decides.
     tokenizer.no_padding()

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bcai import InvalidArgument, Model, NotFound, Unimplemented
+from bcai import InvalidArgument, Model, NotFound, PermissionDenied, Unimplemented
 from bcai.text_model import TextModel
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -206,7 +206,11 @@ def test_what_the_head_cannot_do_is_refused(tmp_path: Path) -> None:
     for changed, error, message in [
         ([*SENTENCE, {"type": "sentence_transformers.models.Dense"}], Unimplemented, "Dense"),
         (SENTENCE[:1], Unimplemented, "no module pools"),
-        ([{**SENTENCE[1], "path": "../x"}], InvalidArgument, "a path outside the model"),
+        ([{**SENTENCE[1], "path": "../x"}], PermissionDenied, "not a name inside"),
+        ([{**SENTENCE[1], "path": "/x"}], PermissionDenied, "not a name inside"),
+        ([{**SENTENCE[1], "path": "\0"}], PermissionDenied, "not a name inside"),
+        ([{**SENTENCE[1], "path": 3}, SENTENCE[0], 7], InvalidArgument, r"others at \[0, 2\]"),
+        ([{"type": SENTENCE[1]["type"]}, {}], InvalidArgument, r"others at \[0, 1\]"),
         ({}, InvalidArgument, "expected a JSON list"),
     ]:
         modules.write_text(json.dumps(changed))
@@ -220,6 +224,41 @@ def test_what_the_head_cannot_do_is_refused(tmp_path: Path) -> None:
     config.unlink()
     with pytest.raises(NotFound):
         Model.load(tmp_path / "m")
+
+
+@pytest.mark.parametrize("name", [
+    "config.json", "modules.json", "sentence_bert_config.json", "1_Pooling", "tokenizer.json",
+    "tokenizer_config.json",
+])  # fmt: skip
+def test_no_link_leads_out_of_the_directory(name: str, tmp_path: Path) -> None:
+    save_bert(tmp_path / "m", "mean_tokens")
+    Model.load(tmp_path / "m").save(tmp_path / "saved")
+    (tmp_path / "saved" / "tokenizer_config.json").write_text("{}")
+    inside, outside = tmp_path / "saved" / name, tmp_path / "outside"
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    with pytest.raises(PermissionDenied, match=f"{name}.* leads out of"):
+        model = Model.load(tmp_path / "saved")
+        if name.startswith("tokenizer."):
+            model.predict("a")
+        model.save(tmp_path / "again")
+
+
+def test_links_of_the_cache_stay_inside(tmp_path: Path) -> None:
+    cached = tmp_path / "models--org--sentences"
+    snapshot = cached / "snapshots" / "0123"
+    save_bert(snapshot, "mean_tokens")
+    expected = Model.load(snapshot).predict(TEXTS)
+    (cached / "blobs").mkdir()
+    for i, file in enumerate([each for each in snapshot.rglob("*") if each.is_file()]):
+        blob = cached / "blobs" / str(i)
+        file.rename(blob)
+        file.symlink_to(os.path.relpath(blob, file.parent))
+    model = Model.load(snapshot)
+    assert model.predict(TEXTS).tobytes() == expected.tobytes()
+    model.save(tmp_path / "saved")
+    assert not [each for each in (tmp_path / "saved").rglob("*") if each.is_symlink()]
+    assert Model.load(tmp_path / "saved").predict(TEXTS).tobytes() == expected.tobytes()
 
 
 def test_without_a_tokenizer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
