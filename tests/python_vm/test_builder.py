@@ -112,6 +112,24 @@ def test_states() -> None:
         executable(state, one, np.int32(4))
 
 
+def test_states_in_place_lie_apart() -> None:
+    b = vm.Builder()
+    position = b.argument("position", "int32", [])
+    given = {}
+    for name in ("k", "v"):
+        state = b.argument(name, "float32", [1, 4, 2], state=True)
+        given[name] = state, b.argument(f"{name}_x", "float32", [1, 1, 2])
+    made = {name: b.KVCacheAppend(state, x, position) for name, (state, x) in given.items()}
+    executable = b.finish(**made).prepare()
+    state, one = np.zeros((1, 4, 2), np.float32), np.ones((1, 1, 2), np.float32)
+    with pytest.raises(InvalidArgument, match="'k' and 'v' overlap"):
+        executable.run(np.int32(0), state, one, state, one, states_in_place=True)
+    with pytest.raises(InvalidArgument, match="'k' and 'k_x' overlap"):
+        executable.run(np.int32(0), state, state[:, 3:], state.copy(), one, states_in_place=True)
+    assert not state.any()
+    assert executable(np.int32(0), state, one, state, one)[1][0, 0].tolist() == [1, 1]
+
+
 def test_constants_and_many_results() -> None:
     b = vm.Builder()
     x = b.argument("x", "i64", [6])

@@ -158,8 +158,8 @@ class Executable:
         An input is a Tensor or any array that Tensor takes, in the order of the arguments or by
         name. Nothing is converted: a dtype or shape that differs is InvalidArgument. With
         ``states_in_place`` states are rewritten in the memory that was passed and come back as
-        results; otherwise they are copied first. Another thread must not write to an input
-        meanwhile.
+        results, and must share no memory with another input; otherwise they are copied first.
+        Another thread must not write to an input meanwhile.
         """
         from bcai.tensor import Tensor
 

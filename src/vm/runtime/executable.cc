@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/runtime/executable.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -70,6 +73,34 @@ void touch(const Tensor& tensor) {
   }
 }
 
+// The plan takes a state that is rewritten to share no byte with another input.
+Result<void> check_apart(const Function& main, std::span<const Tensor> inputs) {
+  const auto is_state = [&](size_t i) { return main.values[main.body.arguments[i]].is_state; };
+  const auto begin = [&](size_t i) { return inputs[i].bytes().data(); };
+  const auto end = [&](size_t i) { return begin(i) + inputs[i].bytes().size(); };
+  std::vector<size_t> order;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (!inputs[i].bytes().empty()) order.push_back(i);
+  }
+  std::sort(order.begin(), order.end(),
+            [&](size_t a, size_t b) { return std::less<>()(begin(a), begin(b)); });
+  std::vector<std::string> wrong;
+  std::optional<size_t> input, state;  // of those before, what ends last
+  for (const size_t i : order) {
+    const std::optional<size_t> before = is_state(i) ? input : state;
+    if (before && std::less<>()(begin(i), end(*before))) {
+      wrong.push_back(
+          fmt::format("'{}' and '{}'", main.argument_names[*before], main.argument_names[i]));
+    }
+    if (!input || std::less<>()(end(*input), end(i))) input = i;
+    if (is_state(i) && (!state || std::less<>()(end(*state), end(i)))) state = i;
+  }
+  if (wrong.empty()) return {};
+  return error(ErrorCode::kInvalidArgument,
+               "states are rewritten in place and must lie apart from the other inputs; {} overlap",
+               fmt::join(wrong, ", "));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
@@ -121,7 +152,9 @@ int64_t Executable::packed_found_bytes() const { return parts_->packed.found_byt
 
 Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
                                             const RunOptions& options) const {
-  BCAI_TRY(check_arguments(parts_->plan.program.functions[0], types_of(inputs)));
+  const Function& main = parts_->plan.program.functions[0];
+  BCAI_TRY(check_arguments(main, types_of(inputs)));
+  if (options.states_in_place) BCAI_TRY(check_apart(main, inputs));
   std::unique_ptr<Instance> instance;
   {
     const std::lock_guard lock(parts_->mutex);

@@ -43,7 +43,8 @@ struct PrepareOptions {
 
 struct RunOptions {
   // The states among the inputs are rewritten where they are and come back as results. Otherwise
-  // they are copied and the inputs stay as they were.
+  // they are copied and the inputs stay as they were. A state that shares memory with another
+  // input is refused; what a run that failed leaves in the states is unspecified.
   bool states_in_place = false;
   // Looked at between launches and inside long ones; becoming true ends the run with kCancelled.
   const std::atomic<bool>* cancelled = nullptr;

@@ -109,6 +109,37 @@ TEST(ExecutableTest, AStateIsRewrittenWhereItLiesOnlyIfAsked) {
             "KVCacheAppend: 1 rows at position 8 leave the state's 8");
 }
 
+TEST(ExecutableTest, AStateInPlaceLiesApartFromTheOtherInputs) {
+  Builder b;
+  const ValueId one = b.argument("one", state_type());
+  const ValueId two = b.argument("two", state_type());
+  const ValueId x = b.argument("x", {DType::kF32, {1, 1, 4}});
+  const ValueId y = b.argument("y", {DType::kF32, {1, 1, 4}});
+  const ValueId position = b.argument("position", {DType::kI32, {}});
+  const ValueId first = b.add(Opcode::kKVCacheAppend, {one, x, position});
+  const ValueId second = b.add(Opcode::kKVCacheAppend, {two, y, position});
+  const auto executable = *prepare(bound(b.finish({{"one", first}, {"two", second}})), no_weights);
+  Tensor memory(DType::kF32, {68});
+  const auto at = [&](int64_t element, std::vector<int64_t> dims) {
+    return Tensor::borrow(DType::kF32, std::move(dims), memory.bytes().data() + 4 * element,
+                          nullptr);
+  };
+  const auto run = [&](int64_t one_at, int64_t two_at, int64_t x_at, int64_t y_at, bool in_place) {
+    const std::vector<Tensor> inputs = {at(one_at, {1, 8, 4}), at(two_at, {1, 8, 4}),
+                                        at(x_at, {1, 1, 4}), at(y_at, {1, 1, 4}),
+                                        Tensor(DType::kI32, {})};
+    const auto outcome = executable->run(inputs, {.states_in_place = in_place});
+    return outcome ? std::string() : outcome.error().message;
+  };
+  EXPECT_EQ(run(0, 32, 64, 64, true), "");  // states side by side, inputs that are one
+  EXPECT_EQ(run(0, 0, 64, 64, false), "");  // copies
+  const std::string rule =
+      "states are rewritten in place and must lie apart from the other inputs; ";
+  EXPECT_EQ(run(0, 0, 64, 64, true), rule + "'one' and 'two' overlap");
+  EXPECT_EQ(run(31, 0, 64, 64, true), rule + "'two' and 'one' overlap");
+  EXPECT_EQ(run(0, 32, 0, 63, true), rule + "'one' and 'x', 'two' and 'y' overlap");
+}
+
 // Seconds of matmuls.
 Program long_program() {
   Builder b;
