@@ -21,7 +21,7 @@ class Buffer:
         """
         The array's own memory, or a copy where it is not dense and aligned.
 
-        `array` has DLPack or the buffer protocol; it is kept alive.
+        `array` has DLPack or the buffer protocol; it is kept alive. A bool whose byte is neither 0 nor 1 is refused.
         """
 
     @staticmethod

@@ -44,6 +44,23 @@ def test_torch_there_and_back_is_the_same_memory(dtype: str) -> None:
     assert back.data_ptr() == x.data_ptr() and torch.equal(back, x)
 
 
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_bool_is_0_or_1(copy: bool) -> None:
+    bytes_ = np.array([[0, 1], [1, 255]], np.uint8)
+    bools = bytes_.view(bool)
+    for given in (bools, bools.T, torch.from_numpy(bytes_).view(torch.bool)):
+        with pytest.raises(InvalidArgument, match="bool and has the byte 255 at element 3"):
+            Tensor(given, copy=copy)
+    bytes_[1, 1] = 1
+    t = Tensor(bytes_.view(bool), copy=copy)
+    bytes_[1, 0] = 2  # what is borrowed is looked at again
+    if copy:
+        assert t.cast("int32").to_numpy().tolist() == [[0, 1], [1, 1]]
+    else:
+        with pytest.raises(InvalidArgument, match="byte 2 at element 2"):
+            t.cast("int32")
+
+
 def test_a_result_is_given_without_a_copy() -> None:
     t = Tensor([1.0, 2.0]) + 1
     assert t.to_numpy().ctypes.data == address(t)

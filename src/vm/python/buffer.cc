@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
@@ -147,12 +148,17 @@ Buffer buffer_of(nb::handle given, bool copy) {
   const auto item = static_cast<size_t>(dtype_bytes(*dtype));
   auto* data = static_cast<std::byte*>(const_cast<void*>(array.data()));
   const bool aligned = reinterpret_cast<uintptr_t>(data) % item == 0;
+  Buffer buffer;
   if (!copy && aligned && is_dense(array)) {
-    return {Tensor::borrow(*dtype, std::move(dims), data, keep(std::move(array))), !is_writable};
+    buffer = {Tensor::borrow(*dtype, std::move(dims), data, keep(std::move(array))), !is_writable};
+  } else {
+    buffer = {allocate(*dtype, std::move(dims)), false};
+    if (buffer.tensor.elements() > 0) {
+      gather(array, 0, data, item, buffer.tensor.bytes().data());
+    }
   }
-  Tensor tensor = allocate(*dtype, std::move(dims));
-  if (tensor.elements() > 0) gather(array, 0, data, item, tensor.bytes().data());
-  return {std::move(tensor), false};
+  check_bools("the array", buffer.tensor);
+  return buffer;
 }
 
 nb::object array_of(nb::handle self) {
@@ -232,12 +238,24 @@ void check_shape(DType dtype, const std::vector<int64_t>& dims) {
   }
 }
 
+void check_bools(std::string_view what, const Tensor& tensor) {
+  if (tensor.dtype() != DType::kBool) return;
+  const auto bytes = tensor.bytes();
+  const auto wrong =
+      std::find_if(bytes.begin(), bytes.end(), [](std::byte byte) { return byte > std::byte{1}; });
+  if (wrong == bytes.end()) return;
+  raise_invalid("{} is bool and has the byte {} at element {}, expected 0 or 1", what,
+                std::to_integer<int>(*wrong), wrong - bytes.begin());
+}
+
 void declare_buffer(nb::module_& module) {
   nb::class_<Buffer>(module, "Buffer",
                      "A dense tensor in memory: row-major, its elements in this machine's order.")
-      .def_static("of", &buffer_of, "array"_a, "copy"_a = false,
-                  "The array's own memory, or a copy where it is not dense and aligned.\n\n"
-                  "`array` has DLPack or the buffer protocol; it is kept alive.")
+      .def_static(
+          "of", &buffer_of, "array"_a, "copy"_a = false,
+          "The array's own memory, or a copy where it is not dense and aligned.\n\n"
+          "`array` has DLPack or the buffer protocol; it is kept alive. A bool whose byte is "
+          "neither 0 nor 1 is refused.")
       .def_static("full", &full, "dtype"_a, "shape"_a, "value"_a,
                   "A tensor whose elements all are `value`, which must fit the dtype.")
       .def_prop_ro(

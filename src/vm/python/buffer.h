@@ -23,6 +23,9 @@ DType dtype_of(const std::string& name);
 // A shape within the limits of type.h; raises InvalidArgument for another.
 void check_shape(DType dtype, const std::vector<int64_t>& dims);
 
+// Raises InvalidArgument unless every byte of a bool tensor is 0 or 1: kernels take it for granted.
+void check_bools(std::string_view what, const Tensor& tensor);
+
 // Declares Buffer in the module.
 void declare_buffer(nanobind::module_& module);
 

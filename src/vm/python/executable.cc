@@ -90,12 +90,14 @@ std::vector<Buffer> run(const ExecutableObject& self, const std::vector<Buffer>&
   std::vector<Tensor> tensors;
   const Function& main = self.executable->plan().program.functions[0];
   for (size_t i = 0; i < inputs.size(); ++i) {
-    const bool is_state =
-        i < main.body.arguments.size() && main.values[main.body.arguments[i]].is_state;
+    const bool is_named = i < main.body.arguments.size();
+    const bool is_state = is_named && main.values[main.body.arguments[i]].is_state;
     if (states_in_place && is_state && inputs[i].read_only) {
       raise_invalid("state '{}' is read-only and cannot be rewritten in place",
                     main.argument_names[i]);
     }
+    // Borrowed memory may have changed since it was looked at.
+    if (is_named) check_bools(main.argument_names[i], inputs[i].tensor);
     tensors.push_back(inputs[i].tensor);
   }
   std::vector<Tensor> results = value_of(unlocked(
