@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Native tasks, with the real runc. Skipped, visibly, where we are not root or there is none.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <map>
 #include <set>
 #include <sstream>
 
+#include "base/file.h"
 #include "sandbox/inspect.h"
 #include "sandbox/libraries.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/spawn.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -105,10 +111,53 @@ TEST_F(NativeTest, LimitsHoldAsForPython) {
   const Ran wide = run("for i in {1..64}; do (read -t 5 < /dev/zero) & done; wait");
   EXPECT_EQ(wide.report.outcome, Outcome::kOverProcesses) << wide.report.detail;
   EXPECT_EQ(run("exit 7").report.exit_code, 7);
-  const Ran net = run("exec 3<>/dev/tcp/127.0.0.1/80 && echo connected");
-  EXPECT_EQ(net.out, "");
-  const Ran wrote = run("echo x > /usr/bin/other && echo wrote; echo x > /etc/x && echo wrote");
-  EXPECT_EQ(wrote.out, "");
+}
+
+TEST_F(NativeTest, ReachesNoServerOfThisMachine) {
+  const UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(listener.get(), any, size), 0);
+  ASSERT_EQ(listen(listener.get(), 4), 0);
+  ASSERT_EQ(getsockname(listener.get(), any, &size), 0);
+  const std::string script = fmt::format(
+      "exec 3<>/dev/tcp/127.0.0.1/{} && echo connected || echo refused", ntohs(address.sin_port));
+  const auto outside =
+      run_captured({.arguments = {"/bin/bash", "-c", script}, .environment = {}}, Millis(10'000));
+  ASSERT_TRUE(outside) << outside.error().message;
+  EXPECT_EQ(outside->output, "connected\n");
+  // bash ends, or goes on, when exec fails: it never says that it is connected.
+  const Ran inside = run(script);
+  EXPECT_EQ(inside.report.outcome, Outcome::kFinished) << inside.report.detail;
+  EXPECT_NE(inside.err.find("/dev/tcp/127.0.0.1/"), std::string::npos) << inside.err;
+  EXPECT_EQ(inside.out.find("connected"), std::string::npos);
+}
+
+TEST_F(NativeTest, WhatItWasNotGivenIsReadOnly) {
+  const Ran ran = run("while read -r line; do echo \"$line\"; done < /proc/self/mountinfo");
+  ASSERT_EQ(ran.report.outcome, Outcome::kFinished) << ran.report.detail << ran.err;
+  // id parent device root place options …
+  std::map<std::string, std::string> options;
+  std::istringstream lines(ran.out);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string id, parent, device, root, place, of_place;
+    fields >> id >> parent >> device >> root >> place >> of_place;
+    options[place] = of_place;
+  }
+  const auto is_read_only = [&](const std::string& place) {
+    return ("," + options[place] + ",").find(",ro,") != std::string::npos;
+  };
+  ASSERT_TRUE(options.contains("/")) << ran.out;
+  ASSERT_TRUE(options.contains("/work")) << ran.out;
+  EXPECT_TRUE(is_read_only("/")) << ran.out;
+  EXPECT_FALSE(is_read_only("/work")) << ran.out;
+  for (const char* place : {"/usr", "/usr/bin", "/usr/lib", "/etc", "/in"}) {
+    EXPECT_TRUE(!options.contains(place) || is_read_only(place)) << place << "\n" << ran.out;
+  }
 }
 
 TEST_F(NativeTest, WithoutAProgramThereAreNone) {
