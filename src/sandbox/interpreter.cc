@@ -31,14 +31,6 @@ std::string text_in(const json::object& object, std::string_view name) {
   return text ? std::string(*text) : std::string();
 }
 
-std::string mark(const std::filesystem::path& path) {
-  struct stat info {};
-  if (path.empty() || stat(path.c_str(), &info) != 0) return path.string() + " absent\n";
-  return fmt::format("{} {} {} {} {}\n", path.string(), info.st_dev, info.st_ino,
-                     info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
-                     S_ISDIR(info.st_mode) ? 0 : info.st_size);
-}
-
 }  // namespace
 
 std::string Interpreter::short_version() const { return version.substr(0, version.rfind('.')); }
@@ -101,12 +93,20 @@ Result<Interpreter> query_interpreter(const std::string& python) {
   return interpreter;
 }
 
+std::string mark_of(const std::filesystem::path& path) {
+  struct stat info {};
+  if (path.empty() || stat(path.c_str(), &info) != 0) return path.string() + " absent\n";
+  return fmt::format("{} {} {} {} {}\n", path.string(), info.st_dev, info.st_ino,
+                     info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec,
+                     S_ISDIR(info.st_mode) ? 0 : info.st_size);
+}
+
 std::string marks_of(const std::string& python, const Interpreter& interpreter) {
   const std::filesystem::path configuration =
       std::filesystem::path(python).parent_path().parent_path() / "pyvenv.cfg";
-  return mark(python) + mark(configuration) + mark(interpreter.program) +
-         mark(interpreter.standard_library) + mark(interpreter.extensions) +
-         mark(interpreter.site_packages);
+  return mark_of(python) + mark_of(configuration) + mark_of(interpreter.program) +
+         mark_of(interpreter.standard_library) + mark_of(interpreter.extensions) +
+         mark_of(interpreter.site_packages);
 }
 
 }  // namespace bcai::sandbox

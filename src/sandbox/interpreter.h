@@ -30,6 +30,9 @@ Result<Interpreter> decode_interpreter(const json::value& value);
 // Runs it. kFailedPrecondition when it does not run, or is older than 3.8.
 Result<Interpreter> query_interpreter(const std::string& python);
 
+// A text that changes when the file does, or when it comes or goes.
+std::string mark_of(const std::filesystem::path& file);
+
 // A text that changes when the interpreter, its configuration or its packages do.
 std::string marks_of(const std::string& python, const Interpreter& interpreter);
 

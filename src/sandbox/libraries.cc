@@ -2,6 +2,7 @@
 #include "sandbox/libraries.h"
 
 #include <fcntl.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <deque>
@@ -33,14 +34,16 @@ class Finder {
   Result<LibrarySet> run(const std::vector<fs::path>& places) {
     for (const fs::path& place : places) add_place(place);
     // What libc opens by itself when a thread is cancelled or unwound.
-    need("libgcc_s.so.1", {}, {});
+    find("libgcc_s.so.1", {}, {});
     while (!queue_.empty()) {
       const fs::path file = queue_.front();
       queue_.pop_front();
       const auto links = read_elf_file(file);
       if (!links) continue;  // a linker script, or another machine's library
       if (set_.loader.empty()) set_.loader = links->interpreter;
-      for (const std::string& name : links->needed) need(name, *links, file);
+      for (const std::string& name : links->needed) {
+        if (!find(name, *links, file)) set_.missing.emplace(name, file);
+      }
     }
     const auto libc = set_.libraries.find("libc.so.6");
     if (libc == set_.libraries.end() || set_.loader.empty()) {
@@ -70,8 +73,8 @@ class Finder {
     }
   }
 
-  void need(const std::string& name, const ElfLinks& asker, const fs::path& asker_path) {
-    if (set_.libraries.contains(name) || present_names_.contains(name)) return;
+  bool find(const std::string& name, const ElfLinks& asker, const fs::path& asker_path) {
+    if (set_.libraries.contains(name) || present_names_.contains(name)) return true;
     std::vector<fs::path> directories;
     for (std::string directory : asker.run_path) {
       for (const char* variable : {"${ORIGIN}", "$ORIGIN"}) {
@@ -92,8 +95,9 @@ class Finder {
       if (name.find('/') != std::string::npos || !read_elf_file(candidate)) continue;
       set_.libraries.emplace(name, candidate);
       queue_.push_back(candidate);
-      return;
+      return true;
     }
+    return false;
   }
 
   fs::path present_;
@@ -106,6 +110,16 @@ class Finder {
 
 Result<LibrarySet> find_libraries(const std::vector<fs::path>& places, const fs::path& present) {
   return Finder(present).run(places);
+}
+
+Result<void> check_complete(const LibrarySet& set) {
+  if (set.missing.empty()) return {};
+  std::vector<std::string> names;
+  for (const auto& [name, asker] : set.missing) {
+    names.push_back(fmt::format("{}, which {} needs", name, asker.string()));
+  }
+  return error(ErrorCode::kFailedPrecondition, "libraries are missing on this machine: {}",
+               fmt::join(names, "; "));
 }
 
 }  // namespace bcai::sandbox

@@ -144,13 +144,19 @@ Result<void> build(const Interpreter& interpreter, const fs::path& root) {
   return write_etc(root / "etc");
 }
 
-Result<void> build_native(const fs::path& program, const fs::path& root) {
+std::string marks_of(const LibrarySet& set) {
+  std::string marks = mark_of(set.loader);
+  for (const auto& [name, file] : set.libraries) marks += mark_of(file);
+  return marks;
+}
+
+Result<void> build_native(const fs::path& program, const LibrarySet& libraries,
+                          const fs::path& root) {
   for (const char* name : {"", "usr", "usr/bin", "usr/lib", "proc", "dev", "tmp", "work", "in"}) {
     BCAI_TRY(make_open_directory(root / name));
   }
   if (chmod((root / "tmp").c_str(), 01777) != 0) return errno_error(errno, "chmod /tmp");
   BCAI_TRY(copy_plain_file(program, root.string() + kNativeProgram));
-  BCAI_TRY_ASSIGN(const LibrarySet libraries, find_libraries({program}, {}));
   BCAI_TRY(copy_libraries(libraries, root));
   return write_etc(root / "etc");
 }
@@ -242,7 +248,11 @@ Result<Root> prepare_root(const fs::path& state, const std::string& python) {
     BCAI_TRY_ASSIGN(root.interpreter, query_interpreter(program));
   }
   const std::string marks = marks_of(program, root.interpreter);
-  root.tree = roots / ("root_" + short_digest(fmt::format("{} {}", kFormatVersion, marks)));
+  // What site-packages ask for may be missing (a GPU driver's library); the interpreter's may not.
+  BCAI_TRY_ASSIGN(const LibrarySet own, find_libraries({root.interpreter.program}, {}));
+  BCAI_TRY(check_complete(own));
+  root.tree = roots / ("root_" +
+                       short_digest(fmt::format("{} {}{}", kFormatVersion, marks, marks_of(own))));
   BCAI_TRY(build_once(
       root.tree, [&](const fs::path& temporary) { return build(root.interpreter, temporary); }));
   BCAI_TRY_ASSIGN(root.runner, prepare_runner(roots, root.interpreter));
@@ -254,16 +264,20 @@ Result<Root> prepare_root(const fs::path& state, const std::string& python) {
 Result<Root> prepare_native_root(const fs::path& state, const fs::path& program) {
   const fs::path roots = state / "roots";
   BCAI_TRY(make_open_directory(roots));
-  struct stat info {};
-  if (stat(program.c_str(), &info) != 0) return errno_error(errno, "find " + program.string());
+  // $ORIGIN is where the file lies, not the link that led to it ("/proc/self/exe").
+  std::error_code failed;
+  const fs::path file = fs::canonical(program, failed);
+  if (failed) return errno_error(failed.value(), "find " + program.string());
+  BCAI_TRY_ASSIGN(const LibrarySet libraries, find_libraries({file}, {}));
+  BCAI_TRY(check_complete(libraries));
   const std::string marks =
-      fmt::format("{} {} {} {} {}", kFormatVersion, info.st_dev, info.st_ino,
-                  info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec, info.st_size);
+      fmt::format("{} {}{}", kFormatVersion, mark_of(file), marks_of(libraries));
   Root root;
   root.tree = roots / (std::string(kNativePrefix) + short_digest(marks));
   remove_other_native_roots(roots, root.tree);
-  BCAI_TRY(build_once(root.tree,
-                      [&](const fs::path& temporary) { return build_native(program, temporary); }));
+  BCAI_TRY(build_once(root.tree, [&](const fs::path& temporary) {
+    return build_native(file, libraries, temporary);
+  }));
   return root;
 }
 

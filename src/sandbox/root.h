@@ -27,8 +27,9 @@ Result<Root> prepare_root(const std::filesystem::path& state, const std::string&
 // Where a native program lies in its root.
 inline constexpr const char* kNativeProgram = "/usr/bin/bcai";
 
-// A root of `program` and the shared libraries that it asks for; roots of other programs go. It has
-// no runner and no interpreter.
+// A root of `program`, every link followed, and the shared libraries that it asks for; roots of
+// other programs and of other states of these files go. It has no runner and no interpreter.
+// kFailedPrecondition, with its name, when a library is missing.
 Result<Root> prepare_native_root(const std::filesystem::path& state,
                                  const std::filesystem::path& program);
 

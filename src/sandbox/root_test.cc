@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "sandbox/elf.h"
+#include "sandbox/elf_image.h"
 #include "sandbox/spawn.h"
 
 namespace bcai::sandbox {
@@ -106,6 +108,71 @@ TEST_F(RootTest, HoldsTheRunner) {
   EXPECT_TRUE(fs::exists(root_.runner / "runner.py"));
   EXPECT_TRUE(fs::exists(root_.runner / "bcai/__init__.py"));
   EXPECT_TRUE(fs::exists(root_.runner / "bcai/__pycache__"));
+}
+
+// A program that asks for libown.so, which lies in lib/ beside it.
+class NativeRootTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = ::testing::TempDir() + "native_root_XXXXXX";
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    directory_ = name;
+    const auto self = read_elf_file("/proc/self/exe");
+    ASSERT_TRUE(self) << self.error().message;
+    Image program(self->interpreter);
+    program.named(DT_NEEDED, "libc.so.6");
+    program.named(DT_NEEDED, "libown.so");
+    program.named(DT_RUNPATH, "$ORIGIN/lib");
+    write(directory_ / "app/program", program);
+    write(directory_ / "app/lib/libown.so", Image());
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+  static void write(const fs::path& path, Image image) {
+    fs::create_directories(path.parent_path());
+    const std::vector<uint8_t>& bytes = image.bytes();
+    ASSERT_TRUE(write_file(path, std::string(bytes.begin(), bytes.end())));
+  }
+  // Where the root holds libown.so; nothing when it does not.
+  static fs::path own_library(const Root& root) {
+    for (const auto& entry : fs::recursive_directory_iterator(root.tree)) {
+      if (entry.path().filename() == "libown.so") return entry.path();
+    }
+    return {};
+  }
+  Result<Root> prepare(const fs::path& program) const {
+    return prepare_native_root(directory_ / "state", program);
+  }
+
+  fs::path directory_;
+};
+
+TEST_F(NativeRootTest, OriginIsWhereTheProgramLiesWhateverLinkLedToIt) {
+  fs::create_symlink(directory_ / "app/program", directory_ / "link");
+  const auto root = prepare(directory_ / "link");
+  ASSERT_TRUE(root) << root.error().message;
+  EXPECT_FALSE(own_library(*root).empty());
+}
+
+TEST_F(NativeRootTest, AnotherLibraryMakesAnotherRoot) {
+  const auto before = prepare(directory_ / "app/program");
+  ASSERT_TRUE(before) << before.error().message;
+  EXPECT_EQ(prepare(directory_ / "app/program")->tree, before->tree);
+  Image other;
+  other.named(DT_SONAME, "other");
+  write(directory_ / "app/lib/libown.so", other);
+  const auto after = prepare(directory_ / "app/program");
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_NE(after->tree, before->tree);
+  EXPECT_EQ(*read_file(own_library(*after)), *read_file(directory_ / "app/lib/libown.so"));
+}
+
+TEST_F(NativeRootTest, ALibraryThatIsMissingIsNamed) {
+  fs::remove(directory_ / "app/lib/libown.so");
+  const auto root = prepare(directory_ / "app/program");
+  ASSERT_FALSE(root);
+  EXPECT_EQ(root.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_EQ(root.error().message, "libraries are missing on this machine: libown.so, which " +
+                                      (directory_ / "app/program").string() + " needs");
 }
 
 TEST(Interpreter, WhatIsNoPythonIsRefused) {
