@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -128,6 +129,36 @@ def test_states_in_place_lie_apart() -> None:
         executable.run(np.int32(0), state, state[:, 3:], state.copy(), one, states_in_place=True)
     assert not state.any()
     assert executable(np.int32(0), state, one, state, one)[1][0, 0].tolist() == [1, 1]
+
+
+def test_a_signal_ends_a_long_run() -> None:
+    """The state is written last, so it tells whether the run went on to its end."""
+    b = vm.Builder()
+    state = b.argument("state", "float32", [1, 1, 512], state=True)
+    x = y = b.argument("x", "float32", [1, 512, 512])
+    position = b.argument("position", "int32", [])
+    for _ in range(60):
+        y = b.Tanh(b.TensorMatMul(x, y))
+    row = b.Slice(y, shape=[1, 1, 512], starts=[0, 0, 0])
+    appended = b.KVCacheAppend(state, row, position)
+    executable = b.finish(state=appended).prepare()
+    given = np.full((1, 1, 512), 7, np.float32)
+    inputs = [given, np.eye(512, dtype=np.float32)[None], np.int32(0)]
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(KeyboardInterrupt):
+            executable.run(*inputs, states_in_place=True)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert (given == 7).all()
+    (after,) = executable.run(*inputs, states_in_place=True)
+    assert (after.to_numpy() == given).all() and (given != 7).all()
 
 
 def test_constants_and_many_results() -> None:

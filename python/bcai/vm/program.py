@@ -159,7 +159,8 @@ class Executable:
         name. Nothing is converted: a dtype or shape that differs is InvalidArgument. With
         ``states_in_place`` states are rewritten in the memory that was passed and come back as
         results, and must share no memory with another input; otherwise they are copied first.
-        Another thread must not write to an input meanwhile.
+        Another thread must not write to an input meanwhile. On the main thread a signal's handler
+        that raises (Ctrl-C) ends a long run; what it leaves in states in place is unspecified.
         """
         from bcai.tensor import Tensor
 

@@ -6,6 +6,10 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
+#include <chrono>
+#include <future>
+
 #include "vm/huggingface/import.h"
 #include "vm/model/model.h"
 #include "vm/onnx/import.h"
@@ -24,6 +28,33 @@ struct ExecutableObject {
 };
 
 using Ranges = std::map<std::string, std::vector<int64_t>>;
+
+// A run of fewer nanoseconds, by estimate, is not worth a thread.
+constexpr double kInterruptibleNsMin = 10'000'000;
+constexpr std::chrono::milliseconds kSignalStep{20};
+
+bool is_main_thread() {
+  const nb::module_ threading = nb::module_::import_("threading");
+  return threading.attr("current_thread")().is(threading.attr("main_thread")());
+}
+
+using Results = std::vector<Tensor>;
+
+// Python's signal handlers run on the main thread alone: it waits for a long run on another thread
+// and gives them their turn. What a handler raises (KeyboardInterrupt) ends the run.
+Result<Results> run_with_signals(const Executable& executable, const Results& inputs,
+                                 RunOptions options) {
+  std::atomic<bool> cancelled{false};
+  options.cancelled = &cancelled;
+  auto ended = std::async(std::launch::async, [&] { return executable.run(inputs, options); });
+  while (unlocked([&] { return ended.wait_for(kSignalStep); }) != std::future_status::ready) {
+    if (PyErr_CheckSignals() == 0) continue;
+    cancelled = true;
+    unlocked([&] { ended.wait(); });
+    nb::raise_python_error();
+  }
+  return ended.get();
+}
 
 Model import_onnx(const std::string& path, const Ranges& ranges, const Ranges& shapes,
                   const std::map<std::string, Buffer>& values) {
@@ -87,8 +118,9 @@ ExecutableObject prepare_model(const Model& model, const std::map<std::string, i
 
 std::vector<Buffer> run(const ExecutableObject& self, const std::vector<Buffer>& inputs,
                         bool states_in_place) {
-  std::vector<Tensor> tensors;
-  const Function& main = self.executable->plan().program.functions[0];
+  Results tensors;
+  const Executable& executable = *self.executable;
+  const Function& main = executable.plan().program.functions[0];
   for (size_t i = 0; i < inputs.size(); ++i) {
     const bool is_named = i < main.body.arguments.size();
     const bool is_state = is_named && main.values[main.body.arguments[i]].is_state;
@@ -100,8 +132,10 @@ std::vector<Buffer> run(const ExecutableObject& self, const std::vector<Buffer>&
     if (is_named) check_bools(main.argument_names[i], inputs[i].tensor);
     tensors.push_back(inputs[i].tensor);
   }
-  std::vector<Tensor> results = value_of(unlocked(
-      [&] { return self.executable->run(tensors, {.states_in_place = states_in_place}); }));
+  const RunOptions options = {.states_in_place = states_in_place};
+  const bool is_long = executable.longest_run_ns() >= kInterruptibleNsMin && is_main_thread();
+  Results results = value_of(is_long ? run_with_signals(executable, tensors, options)
+                                     : unlocked([&] { return executable.run(tensors, options); }));
   std::vector<Buffer> buffers;
   buffers.reserve(results.size());
   for (Tensor& tensor : results) buffers.push_back({std::move(tensor), false});

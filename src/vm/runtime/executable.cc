@@ -35,6 +35,7 @@ struct Executable::Parts {
   std::vector<std::string_view> backends;
   Footprint footprint;
   double longest_piece_ns = 0;
+  double longest_run_ns = 0;
   std::mutex mutex;  // of what follows, and of making instances
   std::vector<std::unique_ptr<Instance>> idle;
 };
@@ -139,6 +140,7 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
     }
   }
   parts->longest_piece_ns = instance->longest_piece_ns();
+  parts->longest_run_ns = instance->longest_run_ns();
   parts->idle.push_back(std::move(instance));
   return std::shared_ptr<const Executable>(new Executable(std::move(parts)));
 }
@@ -198,6 +200,7 @@ void count(const Sequence& sequence, const std::vector<std::string_view>& backen
 }  // namespace
 
 double Executable::longest_piece_ns() const { return parts_->longest_piece_ns; }
+double Executable::longest_run_ns() const { return parts_->longest_run_ns; }
 
 std::string Executable::explain() const {
   std::string out = vm::explain(parts_->plan);

@@ -73,6 +73,8 @@ class Executable {
   // The longest that a run goes on between two looks at the cancellation flag, by estimate; what
   // runs on the reference backend left out.
   double longest_piece_ns() const;
+  // What a run takes at most on one thread, by estimate: every turn of every loop.
+  double longest_run_ns() const;
 
  private:
   friend Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,

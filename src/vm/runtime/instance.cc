@@ -20,6 +20,10 @@ double flops_per_ns(SimdLevel level) {
   }
   return 1;
 }
+// The reference backend goes element by element.
+constexpr double kReferenceSlowdown = 100;
+// Of a launch that has next to nothing to do.
+constexpr double kLaunchNs = 100;
 // The cancellation flag is looked at this often.
 constexpr double kChunkNs = 4'000'000;
 
@@ -80,6 +84,7 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
       node.kernel = kernels_.back().get();
       node.units = node.kernel->units();
       const double ns = estimated_ns(launch, target.level);
+      node.ns = node.kernel->backend() == "cpu" ? ns : ns * kReferenceSlowdown;
       node.parallel =
           pool_.threads() > 1 && node.units > 1 && ns >= static_cast<double>(parallel_ns_min_);
       node.chunk = node.units;
@@ -98,6 +103,17 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
     nodes.push_back(std::move(node));
   }
   return nodes;
+}
+
+double Instance::longest_ns(const std::vector<Node>& nodes) {
+  double all = 0;
+  for (const Node& node : nodes) {
+    double ns = node.ns + kLaunchNs;
+    for (const std::vector<Node>& body : node.bodies) ns += longest_ns(body);
+    const bool repeats = node.launch->kind == LaunchKind::kRepeat;
+    all += repeats ? ns * static_cast<double>(node.launch->trip) : ns;
+  }
+  return all;
 }
 
 Result<void> Instance::allocate() {

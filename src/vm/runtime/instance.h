@@ -34,6 +34,8 @@ class Instance {
   // The longest that a run goes on between two looks at the cancellation flag, by estimate; what
   // runs on the reference backend left out.
   double longest_piece_ns() const { return longest_piece_ns_; }
+  // What a run takes at most on one thread, by estimate: every turn of every loop.
+  double longest_run_ns() const { return longest_ns(main_); }
   // "cpu" or "reference" for each launch, in the order of the plan.
   std::vector<std::string_view> backends() const;
 
@@ -44,11 +46,13 @@ class Instance {
     int64_t units = 0;
     int64_t chunk = 0;  // units between two looks at the cancellation flag
     bool parallel = false;
+    double ns = 0;  // of all units on one thread, by estimate
     std::vector<std::vector<Node>> bodies;
   };
 
   Instance(const Plan& plan, const Addresses& weights, const PrepareOptions& options);
   std::vector<Node> nodes_of(const Sequence& sequence, const KernelTarget& target);
+  static double longest_ns(const std::vector<Node>& nodes);
   Result<void> allocate();
   void reserve_places();
   // Tensors for results, checkpoints and states; moves the buffers that depend on the caller.
