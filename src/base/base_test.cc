@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 
+#include "base/clip.h"
 #include "base/clock.h"
 #include "base/crypto.h"
 #include "base/decode.h"
@@ -29,6 +30,22 @@ TEST(Result, CarriesAValueOrAnError) {
   EXPECT_EQ(*quarter(12), 3);
   EXPECT_EQ(quarter(6).error().message, "3 is odd");
   EXPECT_EQ(quarter(7).error().message, "7 is odd");
+}
+
+TEST(Clip, CutsBetweenCharactersAndReplacesWhatIsNotUtf8) {
+  EXPECT_EQ(clip_utf8("abc", 3), "abc");
+  EXPECT_EQ(clip_utf8("abcd", 3), "\u2026");
+  EXPECT_EQ(clip_utf8("abcdef", 5), "ab\u2026");
+  EXPECT_EQ(clip_utf8("a\u00e9\u00e9\u00e9", 6), "a\u00e9\u2026");
+  EXPECT_EQ(clip_utf8("a\xff"
+                      "b",
+                      10),
+            "a\uFFFD"
+            "b");
+  EXPECT_EQ(clip_utf8("\xed\xa0\x80", 20), "\uFFFD\uFFFD\uFFFD");  // a surrogate
+  EXPECT_EQ(clip_utf8("\xc0\xaf", 20), "\uFFFD\uFFFD");            // too long a form
+  EXPECT_EQ(clip_utf8("\xf0\x9f\x98\x80", 4), "\xf0\x9f\x98\x80");
+  EXPECT_EQ(clip_utf8("\xf0\x9f\x98", 20), "\uFFFD\uFFFD\uFFFD");
 }
 
 TEST(Clock, FormatsRfc3339) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/clip.h"
 #include "base/units.h"
 
 namespace bcai {
@@ -11,8 +12,7 @@ namespace {
 std::string describe(const json::value& value) {
   if (value.is_object()) return "an object";
   if (value.is_array()) return "an array";
-  const std::string text = to_text(value);
-  return text.size() <= 40 ? text : text.substr(0, 37) + "…";
+  return clip_utf8(to_text(value), 40);
 }
 
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -237,7 +237,7 @@ void Decoder::read_word(std::string_view key, std::string& out,
   if (std::find(words.begin(), words.end(), word) == words.end()) {
     std::string list;
     for (const std::string& known : words) list += (list.empty() ? "" : ", ") + known;
-    add(key, fmt::format("expected one of {}; found '{}'", list, word.substr(0, 64)));
+    add(key, fmt::format("expected one of {}; found '{}'", list, clip_utf8(word, 64)));
     return;
   }
   out = word;
@@ -249,7 +249,7 @@ void Decoder::refuse_unknown() {
     const std::string key(to_std(member.key()));
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     const std::string near = nearest_word(key, known_);
-    add(key.substr(0, 64),
+    add(clip_utf8(key, 64),
         near.empty() ? "unknown field" : fmt::format("unknown field; did you mean '{}'?", near));
   }
 }

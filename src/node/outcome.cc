@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/clip.h"
 #include "base/units.h"
-#include "node/clip.h"
 
 namespace bcai::node {
 namespace {
@@ -24,14 +24,14 @@ void leave_out(AttemptResult* result, std::string_view name, std::string_view re
     result->left_out.push_back({"…", "more than can be listed"});
   }
   if (result->left_out.size() > kListMax) return;
-  const std::string shown = clipped(name, kNameBytesMax);
-  result->left_out.push_back({shown.empty() ? "?" : shown, clipped(reason, kReasonBytesMax)});
+  const std::string shown = clip_utf8(name, kNameBytesMax);
+  result->left_out.push_back({shown.empty() ? "?" : shown, clip_utf8(reason, kReasonBytesMax)});
 }
 
 std::string text_member(const json::object& object, std::string_view key, size_t bytes_max) {
   const json::value* found = object.if_contains(to_json(key));
   if (found == nullptr || !found->is_string()) return "";
-  return clipped(to_std(found->get_string()), bytes_max);
+  return clip_utf8(to_std(found->get_string()), bytes_max);
 }
 
 void read_values(const json::value& values, AttemptResult* result) {
@@ -225,7 +225,7 @@ AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,
                   .output_bytes_dropped = report.usage.output_bytes_dropped};
   for (const sandbox::LeftOut& item : report.left_out) leave_out(&result, item.name, item.reason);
   for (const sandbox::Artifact& artifact : report.artifacts) {
-    if (artifact.name.empty() || clipped(artifact.name, 1024) != artifact.name) {
+    if (artifact.name.empty() || clip_utf8(artifact.name, 1024) != artifact.name) {
       leave_out(&result, artifact.name, "its name is too long or no UTF-8");
     } else {
       result.artifacts.push_back({artifact.name, artifact.sha256, artifact.bytes});
@@ -243,14 +243,14 @@ AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,
     result.outcome = Outcome::kNodeFailure;
     detail = "the node was stopped";
   }
-  result.detail = clipped(detail, kDetailBytesMax);
+  result.detail = clip_utf8(detail, kDetailBytesMax);
   return result;
 }
 
 AttemptResult make_node_failure(std::string_view detail, int64_t log_bytes) {
   AttemptResult result;
   result.outcome = Outcome::kNodeFailure;
-  result.detail = clipped(detail, kDetailBytesMax);
+  result.detail = clip_utf8(detail, kDetailBytesMax);
   result.log_bytes = log_bytes;
   return result;
 }

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 
+#include "base/clip.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "node/clip.h"
 
 namespace bcai::node {
 namespace {
@@ -62,7 +62,7 @@ std::vector<SelfTestLine> self_test(
   }
   std::vector<SelfTestLine> lines;
   for (const sandbox::SelfTestLine& line : run()) {
-    lines.push_back({clipped(line.name, 64), line.holds, clipped(line.detail, 1024)});
+    lines.push_back({clip_utf8(line.name, 64), line.holds, clip_utf8(line.detail, 1024)});
     if (!line.holds) {
       log_event(LogLevel::kWarn, "node.limit_does_not_hold",
                 {{"name", line.name}, {"detail", line.detail}});

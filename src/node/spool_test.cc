@@ -6,7 +6,6 @@
 #include <fstream>
 
 #include "base/random.h"
-#include "node/clip.h"
 #include "node/identity.h"
 
 namespace bcai::node {
@@ -143,22 +142,6 @@ TEST_F(SpoolDirectory, IdentityIsMadeOnceAndKeptPrivate) {
   std::filesystem::permissions(path, std::filesystem::perms(0600));
   std::ofstream(path) << "short";
   EXPECT_EQ(load_identity(path, random).error().code, ErrorCode::kDataLoss);
-}
-
-TEST(Clip, CutsBetweenCharactersAndReplacesWhatIsNotUtf8) {
-  EXPECT_EQ(clipped("abc", 3), "abc");
-  EXPECT_EQ(clipped("abcd", 3), "\u2026");
-  EXPECT_EQ(clipped("abcdef", 5), "ab\u2026");
-  EXPECT_EQ(clipped("a\u00e9\u00e9\u00e9", 6), "a\u00e9\u2026");
-  EXPECT_EQ(clipped("a\xff"
-                    "b",
-                    10),
-            "a\uFFFD"
-            "b");
-  EXPECT_EQ(clipped("\xed\xa0\x80", 20), "\uFFFD\uFFFD\uFFFD");  // a surrogate
-  EXPECT_EQ(clipped("\xc0\xaf", 20), "\uFFFD\uFFFD");            // too long a form
-  EXPECT_EQ(clipped("\xf0\x9f\x98\x80", 4), "\xf0\x9f\x98\x80");
-  EXPECT_EQ(clipped("\xf0\x9f\x98", 20), "\uFFFD\uFFFD\uFFFD");
 }
 
 }  // namespace

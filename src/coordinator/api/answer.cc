@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/clip.h"
 #include "net/header.h"
 
 namespace bcai::coordinator {
@@ -97,9 +98,9 @@ bool Query::good(const net::Reply& reply) {
   for (const auto& [name, value] : request_.query) {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const std::string near = nearest_word(name, known_);
-    add(name.substr(0, 64), near.empty()
-                                ? "unknown parameter"
-                                : fmt::format("unknown parameter; did you mean '{}'?", near));
+    add(clip_utf8(name, 64), near.empty()
+                                 ? "unknown parameter"
+                                 : fmt::format("unknown parameter; did you mean '{}'?", near));
   }
   if (findings_.empty()) return true;
   reply.send(findings_response("query", findings_));

@@ -27,7 +27,7 @@ struct Sent {
   JobId job;
   AttemptResult result;
   JobSpec spec;       // of the job
-  std::string quote;  // and what it was quoted at, "" of Python
+  json::value quote;  // and what it was quoted at, null of Python
 };
 using SentPtr = std::shared_ptr<Sent>;
 
@@ -98,9 +98,8 @@ void check_program_answer(Services& services, const SentPtr& sent) {
                                                         "artifact '{}' {} has not been uploaded",
                                                         artifact.name, artifact.sha256.text())));
   }
-  const Result<json::value> quote = parse_json(sent->quote);
-  BCAI_ASSERT(quote);
-  Result<CheckedAnswer> answer = check_answer(sent->spec, decode_quote(*quote), result, find_file);
+  Result<CheckedAnswer> answer =
+      check_answer(sent->spec, decode_quote(sent->quote), result, find_file);
   if (answer) {
     result.commitment = answer->commitment;
     result.tensors = std::move(answer->tensors);
@@ -125,7 +124,7 @@ void finish_log(Services& services, const SentPtr& sent, int64_t bytes_max, bool
   }
   const AttemptResult& result = sent->result;
   const bool answers = result.outcome == Outcome::kFinished && result.exit_code == 0;
-  if (fenced || sent->quote.empty() || !answers) return complete_attempt(services, sent);
+  if (fenced || sent->quote.is_null() || !answers) return complete_attempt(services, sent);
   const bool taken =
       services.programs.post([&services, sent] { check_program_answer(services, sent); });
   if (!taken) busy(sent->call.reply);

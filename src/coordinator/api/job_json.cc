@@ -8,13 +8,6 @@ json::value time_or_null(const std::optional<WallTime>& time) {
   return time ? json::value(format_time(*time)) : json::value(nullptr);
 }
 
-json::value stored_json(const std::string& text) {
-  if (text.empty()) return nullptr;
-  Result<json::value> value = parse_json(text);
-  BCAI_ASSERT(value);
-  return *std::move(value);
-}
-
 json::value short_result(store::Connection& db, const JobRecord& job) {
   if (!is_terminal(job.state)) return nullptr;
   const Result<AttemptResult> found = find_result(db, job.id);
@@ -103,8 +96,8 @@ json::object job_json(store::Connection& db, const JobRecord& job) {
       {"progress", encode(job.attempts.empty() ? Progress{} : job.attempts.back().progress)},
       {"attempts", std::move(attempts)},
       {"result", short_result(db, job)},
-      {"quote", stored_json(job.quote)},
-      {"verification", stored_json(job.verification)},
+      {"quote", job.quote},
+      {"verification", job.verification},
       {"spec", encode(job.spec, false)}};
 }
 
@@ -133,8 +126,8 @@ json::object results_json(const JobRecord& job, AttemptId attempt, const Attempt
                    {"attempt_id", attempt.text()}};
   json::value encoded = encode(result);
   for (auto& member : encoded.as_object()) out[member.key()] = std::move(member.value());
-  out["quote"] = stored_json(job.quote);
-  out["verification"] = stored_json(job.verification);
+  out["quote"] = job.quote;
+  out["verification"] = job.verification;
   return out;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/clip.h"
 #include "coordinator/jobs/jobs.h"
 #include "coordinator/jobs/transition.h"
 #include "coordinator/store/artifacts.h"
@@ -20,13 +21,6 @@ struct Ending {
   std::string code;
   std::string reason;
 };
-
-std::string shortened(std::string text) {
-  if (text.size() <= kReasonBytesMax) return text;
-  size_t end = kReasonBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
-  return text.substr(0, end) + "…";
-}
 
 std::string failure_sentence(const AttemptResult& result) {
   if (!result.detail.empty()) return result.detail;
@@ -80,7 +74,7 @@ Ending ending_of(const AttemptRow& attempt, const AttemptResult& result) {
   return {.state = AttemptState::kFailed,
           .failure = failure,
           .code = std::move(code),
-          .reason = shortened(std::move(reason))};
+          .reason = clip_utf8(reason, kReasonBytesMax)};
 }
 
 Result<void> insert_result(store::Connection& db, WallTime now, const AttemptRow& attempt,

@@ -438,5 +438,25 @@ TEST_F(LifecycleTest, AfterARestartEveryLeaseHasItsWholeTime) {
   EXPECT_EQ(attempt_state(id), AttemptState::kLost);
 }
 
+TEST_F(LifecycleTest, AStoredTextThatCannotBeReadIsAnErrorForWhoAsks) {
+  const NodeId node = add_node("n");
+  const JobId id = submit_job();
+  EXPECT_TRUE(published(node, grant_to(node), result_with(Outcome::kFinished)));
+  must_do([](store::Connection& db) -> Result<void> {
+    BCAI_TRY(db.prepare("UPDATE results SET result = '{\"detail\":\"' || x'C3' || '\"}'").run());
+    return {};
+  });
+  const auto result = in([&](auto& db) { return find_result(db, id); });
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kDataLoss);
+  must_do([](store::Connection& db) -> Result<void> {
+    BCAI_TRY(db.prepare("UPDATE jobs SET spec = '[]'").run());
+    return {};
+  });
+  const auto record = in([&](auto& db) { return find_job(db, id); });
+  ASSERT_FALSE(record);
+  EXPECT_EQ(record.error().code, ErrorCode::kDataLoss);
+}
+
 }  // namespace
 }  // namespace bcai::coordinator

@@ -23,22 +23,25 @@ T stored(Result<T> parsed) {
   "SELECT id, owner, state, desired, reason_code, reason, version, created_at, started_at," \
   " ended_at, published, spec, shape, quote, verification FROM jobs "
 
-JobRecord read_job(const store::Statement& row) {
-  return {.id = bytes_at<JobId>(row, 0),
-          .owner = bytes_at<KeyId>(row, 1),
-          .state = stored(parse_job_state(row.text(2))),
-          .desired = stored(parse_desired(row.text(3))),
-          .reason_code = std::string(row.text(4)),
-          .reason = std::string(row.text(5)),
-          .version = row.integer(6),
-          .created_at = time_at(row, 7),
-          .started_at = optional_time_at(row, 8),
-          .ended_at = optional_time_at(row, 9),
-          .spec = spec_of(row.text(11)),
-          .attempts = {},
-          .published = optional_bytes_at<AttemptId>(row, 10),
-          .quote = std::string(row.text(13)),
-          .verification = std::string(row.text(14))};
+Result<JobRecord> read_job(const store::Statement& row) {
+  BCAI_TRY_ASSIGN(JobSpec spec, spec_of(row.text(11)));
+  BCAI_TRY_ASSIGN(json::value quote, json_of(row.text(13)));
+  BCAI_TRY_ASSIGN(json::value verification, json_of(row.text(14)));
+  return JobRecord{.id = bytes_at<JobId>(row, 0),
+                   .owner = bytes_at<KeyId>(row, 1),
+                   .state = stored(parse_job_state(row.text(2))),
+                   .desired = stored(parse_desired(row.text(3))),
+                   .reason_code = std::string(row.text(4)),
+                   .reason = std::string(row.text(5)),
+                   .version = row.integer(6),
+                   .created_at = time_at(row, 7),
+                   .started_at = optional_time_at(row, 8),
+                   .ended_at = optional_time_at(row, 9),
+                   .spec = std::move(spec),
+                   .attempts = {},
+                   .published = optional_bytes_at<AttemptId>(row, 10),
+                   .quote = std::move(quote),
+                   .verification = std::move(verification)};
 }
 
 Result<std::vector<AttemptRecord>> attempts_of(store::Connection& db, JobId job) {
@@ -52,6 +55,7 @@ Result<std::vector<AttemptRecord>> attempts_of(store::Connection& db, JobId job)
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return attempts;
+    BCAI_TRY_ASSIGN(Progress progress, progress_of(rows.text(9)));
     attempts.push_back({.id = bytes_at<AttemptId>(rows, 0),
                         .node = bytes_at<NodeId>(rows, 1),
                         .node_name = std::string(rows.text(2)),
@@ -62,7 +66,7 @@ Result<std::vector<AttemptRecord>> attempts_of(store::Connection& db, JobId job)
                         .created_at = time_at(rows, 6),
                         .started_at = optional_time_at(rows, 7),
                         .ended_at = optional_time_at(rows, 8),
-                        .progress = progress_of(rows.text(9))});
+                        .progress = std::move(progress)});
   }
 }
 
@@ -129,7 +133,7 @@ Result<JobRecord> find_job(store::Connection& db, JobId id) {
   store::Statement row = db.prepare(BCAI_SELECT_JOB "WHERE id = ?");
   BCAI_TRY_ASSIGN(const bool found, row.bind_blob(bytes_of(id)).step());
   if (!found) return error(ErrorCode::kNotFound, "there is no job {}", id.text());
-  JobRecord job = read_job(row);
+  BCAI_TRY_ASSIGN(JobRecord job, read_job(row));
   BCAI_TRY_ASSIGN(job.attempts, attempts_of(db, id));
   if (job.state == JobState::kQueued) BCAI_TRY(explain_wait(db, row.integer(12), job));
   return job;
@@ -145,7 +149,8 @@ Result<std::vector<JobRecord>> list_jobs(store::Connection& db, const JobFilter&
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return jobs;
-    jobs.push_back(read_job(rows));
+    BCAI_TRY_ASSIGN(JobRecord job, read_job(rows));
+    jobs.push_back(std::move(job));
     BCAI_TRY_ASSIGN(jobs.back().attempts, attempts_of(db, jobs.back().id));
   }
 }
@@ -191,13 +196,15 @@ Result<std::vector<NodeRecord>> list_nodes(store::Connection& db, WallTime now,
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return nodes;
     const WallTime last_seen = time_at(rows, 3);
+    BCAI_TRY_ASSIGN(const auto capabilities, capabilities_at(rows, 5, 6));
+    BCAI_TRY_ASSIGN(const Capacity free, capacity_of(rows.text(4)));
     nodes.push_back({.id = bytes_at<NodeId>(rows, 0),
                      .name = std::string(rows.text(1)),
                      .state = std::string(node_state(now - last_seen, timing)),
                      .registered_at = time_at(rows, 2),
                      .last_seen = last_seen,
-                     .capabilities = *capabilities_at(rows, 5, 6),
-                     .free = capacity_of(rows.text(4)),
+                     .capabilities = *capabilities,
+                     .free = free,
                      .running = static_cast<int>(rows.integer(7))});
   }
 }

@@ -38,8 +38,8 @@ struct JobRecord {
   JobSpec spec;                         // without its code
   std::vector<AttemptRecord> attempts;  // oldest first
   std::optional<AttemptId> published;   // the attempt whose result is the job's
-  std::string quote;                    // JSON as it was stored, "" of Python
-  std::string verification;             // JSON as it was stored, "" before there is one
+  json::value quote;                    // null of Python
+  json::value verification;             // null before there is one
 };
 
 struct EventRecord {

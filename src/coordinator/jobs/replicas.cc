@@ -33,7 +33,8 @@ Result<std::vector<Dispute::Answer>> load_answers(store::Connection& db, JobId j
                   .differs = {},
                   .instruction = {}};
     // One that was stopped long after its timeout left nothing.
-    if (!rows.is_null(4)) one.result = result_of(rows.text(4));
+    if (rows.is_null(4)) continue;
+    BCAI_TRY_ASSIGN(one.result, result_of(rows.text(4)));
   }
 }
 
@@ -67,7 +68,8 @@ Result<std::optional<Dispute>> find_dispute(store::Connection& db) {
       db.prepare("SELECT id, spec FROM jobs WHERE state = 'verifying' ORDER BY created_at LIMIT 1");
   BCAI_TRY_ASSIGN(const bool found, row.step());
   if (!found) return std::optional<Dispute>();
-  Dispute dispute{.job = bytes_at<JobId>(row, 0), .spec = spec_of(row.text(1)), .answers = {}};
+  Dispute dispute{.job = bytes_at<JobId>(row, 0), .spec = {}, .answers = {}};
+  BCAI_TRY_ASSIGN(dispute.spec, spec_of(row.text(1)));
   BCAI_TRY_ASSIGN(dispute.answers, load_answers(db, dispute.job));
   return std::optional(std::move(dispute));
 }

@@ -40,9 +40,7 @@ struct ReplicasTest : JobsFixture {
   }
   Verification verification(JobId job) {
     std::vector<Finding> findings;
-    const Result<json::value> text = parse_json(record(job).verification);
-    EXPECT_TRUE(text);
-    Verification found = decode_verification(text ? *text : json::value(), &findings);
+    Verification found = decode_verification(record(job).verification, &findings);
     EXPECT_TRUE(findings.empty()) << findings_text(findings);
     return found;
   }

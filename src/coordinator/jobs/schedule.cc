@@ -56,10 +56,11 @@ Result<std::vector<Node>> load_nodes(store::Connection& db, WallTime now, const 
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
     if (!row) return nodes;
+    BCAI_TRY_ASSIGN(auto capabilities, capabilities_at(rows, 3, 4));
     nodes.push_back({.id = bytes_at<NodeId>(rows, 0),
                      .name = std::string(rows.text(1)),
                      .operator_key = bytes_at<KeyId>(rows, 2),
-                     .capabilities = capabilities_at(rows, 3, 4)});
+                     .capabilities = std::move(capabilities)});
   }
 }
 
@@ -128,7 +129,8 @@ Result<void> add_jobs(store::Connection& db, const Group& group, size_t count_ma
     if (!row) return {};
     auto spec = window.specs.find(group.shape);
     if (spec == window.specs.end()) {
-      spec = window.specs.emplace(group.shape, needs_of(rows.text(5))).first;
+      BCAI_TRY_ASSIGN(JobSpec needs, needs_of(rows.text(5)));
+      spec = window.specs.emplace(group.shape, std::move(needs)).first;
     }
     QueuedJob job{.id = bytes_at<JobId>(rows, 0),
                   .owner = group.owner,
@@ -179,11 +181,12 @@ Result<Lease> lease_of(store::Connection& db, JobId job, AttemptId attempt, int6
                        const Timing& timing) {
   store::Statement row = db.prepare("SELECT spec, code FROM jobs WHERE id = ?");
   BCAI_TRY(row.bind_blob(bytes_of(job)).step());
+  BCAI_TRY_ASSIGN(JobSpec spec, spec_of(row.text(0), row.text(1)));
   return Lease{.attempt = attempt,
                .job = job,
                .epoch = epoch,
                .lost_after_ms = timing.lost_after.count(),
-               .spec = spec_of(row.text(0), row.text(1))};
+               .spec = std::move(spec)};
 }
 
 // The replicas that no attempt of the job runs or has answered.

@@ -13,33 +13,46 @@ namespace {
 
 constexpr size_t kCapabilitiesKept = 2048;
 
-json::value parse_stored(std::string_view text) {
+Error unreadable(std::string_view why) {
+  return error(ErrorCode::kDataLoss, "what the database holds cannot be read: {}", why);
+}
+
+Result<json::value> parse_stored(std::string_view text) {
   Result<json::value> parsed = parse_json(text);
-  BCAI_ASSERT(parsed);
-  return *std::move(parsed);
+  if (!parsed) return unreadable(parsed.error().message);
+  if (!parsed->is_object()) return unreadable("expected an object");
+  return parsed;
 }
 
 // The reader of an encoding, with its findings checked.
 template <typename Read>
-auto decode_stored(std::string_view text, Read read) {
+auto decode_stored(std::string_view text, Read read)
+    -> Result<decltype(read(json::value(), nullptr))> {
+  BCAI_TRY_ASSIGN(const json::value value, parse_stored(text));
   std::vector<Finding> findings;
-  auto decoded = read(parse_stored(text), &findings);
-  BCAI_ASSERT(findings.empty());
+  auto decoded = read(value, &findings);
+  if (!findings.empty()) return unreadable(findings_text(findings));
   return decoded;
 }
 
 }  // namespace
 
+Result<json::value> json_of(std::string_view text) {
+  if (text.empty()) return json::value();
+  return parse_stored(text);
+}
+
 std::string spec_text(const JobSpec& spec) { return to_text(encode(spec, false)); }
 
-JobSpec spec_of(std::string_view text) {
-  JobSpec spec = spec_of(text, "#");  // a specification without code does not decode
+Result<JobSpec> spec_of(std::string_view text) {
+  // A specification without code does not decode.
+  BCAI_TRY_ASSIGN(JobSpec spec, spec_of(text, "#"));
   spec.code.clear();
   return spec;
 }
 
-JobSpec spec_of(std::string_view text, std::string_view code) {
-  json::value value = parse_stored(text);
+Result<JobSpec> spec_of(std::string_view text, std::string_view code) {
+  BCAI_TRY_ASSIGN(json::value value, parse_stored(text));
   if (!value.as_object().contains("program")) value.as_object()["code"] = "#";
   std::vector<Finding> by_later_rules;  // it was admitted by those of its day
   JobSpec spec = decode_job_spec(value, &by_later_rules);
@@ -64,12 +77,12 @@ int64_t shape_of(std::string_view needs) {
   return static_cast<int64_t>(shape);
 }
 
-JobSpec needs_of(std::string_view text) { return spec_of(text); }
+Result<JobSpec> needs_of(std::string_view text) { return spec_of(text); }
 
-Progress progress_of(std::string_view text) {
+Result<Progress> progress_of(std::string_view text) {
   // As a heartbeat carries it, which is how the protocol reads it.
   Progress progress;
-  const json::value value = parse_stored(text);
+  BCAI_TRY_ASSIGN(const json::value value, parse_stored(text));
   const json::object& object = value.as_object();
   if (const auto* fraction = object.if_contains("fraction"); fraction && fraction->is_number()) {
     progress.fraction = fraction->to_number<double>();
@@ -86,19 +99,20 @@ Progress progress_of(std::string_view text) {
   return progress;
 }
 
-Capacity capacity_of(std::string_view text) { return decode_stored(text, decode_capacity); }
+Result<Capacity> capacity_of(std::string_view text) { return decode_stored(text, decode_capacity); }
 
-AttemptResult result_of(std::string_view text) {
+Result<AttemptResult> result_of(std::string_view text) {
   return decode_stored(text, decode_attempt_result);
 }
 
-std::optional<Verification> verification_of(std::string_view text) {
-  if (text.empty()) return std::nullopt;
-  return decode_stored(text, decode_verification);
+Result<std::optional<Verification>> verification_of(std::string_view text) {
+  if (text.empty()) return std::optional<Verification>();
+  BCAI_TRY_ASSIGN(Verification verification, decode_stored(text, decode_verification));
+  return std::optional(std::move(verification));
 }
 
-std::shared_ptr<const Capabilities> capabilities_at(const store::Statement& row, int digest_column,
-                                                    int text_column) {
+Result<std::shared_ptr<const Capabilities>> capabilities_at(const store::Statement& row,
+                                                            int digest_column, int text_column) {
   static std::mutex mutex;
   static std::map<Sha256, std::shared_ptr<const Capabilities>> kept;
   const auto digest = store::bytes_at<Sha256>(row, digest_column);
@@ -106,8 +120,9 @@ std::shared_ptr<const Capabilities> capabilities_at(const store::Statement& row,
     std::lock_guard hold(mutex);
     if (const auto found = kept.find(digest); found != kept.end()) return found->second;
   }
-  auto decoded = std::make_shared<const Capabilities>(
-      decode_stored(row.text(text_column), decode_capabilities));
+  BCAI_TRY_ASSIGN(Capabilities capabilities,
+                  decode_stored(row.text(text_column), decode_capabilities));
+  auto decoded = std::make_shared<const Capabilities>(std::move(capabilities));
   std::lock_guard hold(mutex);
   if (kept.size() >= kCapabilitiesKept) kept.clear();
   kept[digest] = decoded;

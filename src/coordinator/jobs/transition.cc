@@ -98,11 +98,12 @@ Result<JobRow> load_job(store::Connection& db, JobId job) {
       " replicas, verification FROM jobs WHERE id = ?");
   BCAI_TRY_ASSIGN(const bool found, row.bind_blob(bytes_of(job)).step());
   if (!found) return error(ErrorCode::kNotFound, "there is no job {}", job.text());
+  BCAI_TRY_ASSIGN(std::optional<Verification> verification, verification_of(row.text(8)));
   return JobRow{.state = stored(parse_job_state(row.text(0))),
                 .desired = stored(parse_desired(row.text(1))),
                 .max_retries = static_cast<int>(row.integer(2)),
                 .replicas = static_cast<int>(row.integer(7)),
-                .verification = verification_of(row.text(8)),
+                .verification = std::move(verification),
                 .timeout = Millis(row.integer(3)),
                 .queue_timeout = Millis(row.integer(4)),
                 .code = std::string(row.text(5)),

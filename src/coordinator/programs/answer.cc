@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/clip.h"
 #include "vm/binary/binary.h"
 #include "vm/receipt/tensor_root.h"
 #include "vm/weights/dtype_word.h"
@@ -16,7 +17,7 @@ constexpr int64_t kTensorsBytesMax = int64_t{4} << 30;
 constexpr size_t kMessageBytesMax = 400;
 
 Error refused(std::string_view why) {
-  return error(ErrorCode::kInvalidArgument, "{}", why.substr(0, kMessageBytesMax));
+  return error(ErrorCode::kInvalidArgument, "{}", clip_utf8(why, kMessageBytesMax));
 }
 
 Result<Sha256> digest_of(const AttemptResult& result, std::string_view name) {

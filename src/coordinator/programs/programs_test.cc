@@ -192,6 +192,17 @@ TEST_F(ProgramsTest, AnAnswerHoldsTogetherOrIsRefused) {
   }
 }
 
+TEST_F(ProgramsTest, ARefusalIsTextWhateverTheReceiptSays) {
+  const std::string tensors = encode_f32("y", {2, 4}, std::vector<float>(8, 5));
+  for (size_t shift = 0; shift < 4; ++shift) {
+    std::string format(shift, 'a');
+    while (format.size() < 4000) format += "\U0001F600";
+    const auto refused = check(to_text(json::object{{"format", format}}), tensors);
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(parse_json(to_text(json::value(refused.error().message)))) << shift;
+  }
+}
+
 TEST_F(ProgramsTest, TheReRunTellsWhoDiffersAndWhere) {
   const vm::Receipt right = receipt_of(5);
   vm::Receipt wrong = receipt_of(6);

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <vector>
 
+#include "base/clip.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "coordinator/programs/answer.h"
@@ -141,13 +142,14 @@ Result<int> wait_for(pid_t child, Instant deadline, int cancel_fd) {
   }
 }
 
-// "bcai: …" without the name.
+// "bcai: error: …" without these words.
 std::string said(const fs::path& file) {
   const Result<std::string> text = read_file(file, kErrorBytesMax);
   std::string line = text ? text->substr(0, text->find('\n')) : "";
-  const size_t colon = line.find(": ");
-  if (line.starts_with("bcai") && colon != std::string::npos) line.erase(0, colon + 2);
-  return line.substr(0, 400);
+  for (const std::string_view word : {"bcai: ", "error: "}) {
+    if (line.starts_with(word)) line.erase(0, word.size());
+  }
+  return clip_utf8(line, 400);
 }
 
 struct RemovedDirectory {

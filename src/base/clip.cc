@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "node/clip.h"
+#include "base/clip.h"
 
 #include <cstdint>
 
-namespace bcai::node {
+namespace bcai {
 namespace {
 
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
@@ -32,7 +32,7 @@ size_t character_length(std::string_view text) {
 
 }  // namespace
 
-std::string clipped(std::string_view text, size_t bytes_max) {
+std::string clip_utf8(std::string_view text, size_t bytes_max) {
   std::string out;
   size_t fitting = 0;  // of `out`, with room for the ellipsis
   while (!text.empty()) {
@@ -50,4 +50,4 @@ std::string clipped(std::string_view text, size_t bytes_max) {
   return out;
 }
 
-}  // namespace bcai::node
+}  // namespace bcai
