@@ -66,9 +66,8 @@ Result<std::vector<TensorRef>> check_results(const vm::Receipt& receipt, const v
   }
   std::vector<TensorRef> tensors;
   for (size_t i = 0; i < names.size(); ++i) {
-    const auto found = std::find_if(content->tensors.begin(), content->tensors.end(),
-                                    [&](const auto& one) { return one.name == names[i]; });
-    if (found == content->tensors.end()) {
+    const vm::TensorView* const found = vm::find_tensor(*content, names[i]);
+    if (found == nullptr) {
       return refused(fmt::format("result '{}' is missing", names[i]));
     }
     auto* bytes = reinterpret_cast<std::byte*>(const_cast<char*>(found->bytes.data()));

@@ -153,6 +153,73 @@ TEST_F(ProgramsTest, WhatIsMissingOrOfAnotherTypeIsNamed) {
   EXPECT_FALSE(quote());
 }
 
+TEST_F(ProgramsTest, WhatNoNodeCouldRunIsRefused) {
+  const auto refuse = [&](std::string_view expected, const auto& make) {
+    vm::Builder b;
+    auto made = b.finish(make(b));
+    ASSERT_TRUE(made) << made.error().message;
+    spec.files[0] = put("model.bcvm", vm::encode(*made));
+    EXPECT_FALSE(quote());
+    EXPECT_LE(findings.size(), 50U);
+    EXPECT_NE(said().find(expected), said().npos) << said().substr(0, 1000);
+  };
+  using Results = std::vector<std::pair<std::string, vm::ValueId>>;
+  refuse("has 1001 results, expected at most 1000", [](vm::Builder& b) {
+    const vm::ValueId x = b.argument("x", {DType::kF32, {2, 4}});
+    Results results;
+    for (int i = 0; i < 1001; ++i) {
+      results.emplace_back(fmt::format("y{}", i), b.add(Opcode::kNeg, {x}));
+    }
+    return results;
+  });
+  const auto with_files = [&](int count, const std::string& name) {
+    return [&, count, name](vm::Builder& b) {
+      const vm::ValueId x = b.argument("x", {DType::kF32, {2, 4}});
+      std::vector<vm::ValueId> params;
+      for (int i = 0; i < count; ++i) {
+        const uint32_t file = b.file({.name = fmt::format("model{}", i),
+                                      .sha256 = Sha256::of(weights),
+                                      .bytes = weights.size()});
+        params.push_back(b.param(file, name, {DType::kF32, {4}}));
+      }
+      vm::ValueId sum = x;
+      for (const vm::ValueId param : params) sum = b.add(Opcode::kAdd, {sum, param});
+      return Results{{"y", sum}};
+    };
+  };
+  refuse("has 257 weight files, expected at most 256", with_files(257, "w"));
+  refuse("has nothing as 'v', expected f32[4]", with_files(100, "v"));
+  refuse("input 'a=b' cannot be given", [](vm::Builder& b) {
+    const vm::ValueId x = b.argument("a=b", {DType::kF32, {2, 4}});
+    return Results{{"y", b.add(Opcode::kNeg, {x})}};
+  });
+}
+
+TEST_F(ProgramsTest, AWeightFileIsNeitherTheProgramNorAnInput) {
+  spec.inputs["w"] = "anywhere";
+  EXPECT_FALSE(quote());
+  EXPECT_NE(said().find("is none of the job's files that are neither"), said().npos) << said();
+}
+
+TEST_F(ProgramsTest, WhatDoesNotFitTheDiskIsRefused) {
+  ASSERT_TRUE(quote());
+  spec.hardware.disk_bytes = 2000;
+  EXPECT_FALSE(quote());
+  EXPECT_NE(said().find("/hardware/disk"), said().npos) << said();
+}
+
+TEST_F(ProgramsTest, ResultsBeyondWhatANodeCarriesAreRefused) {
+  vm::Builder b;
+  b.argument("x", {DType::kF32, {2, 4}});
+  auto made = b.finish({{"y", b.add_stated(Opcode::kFill, {}, {DType::kF32, {250'000'000}})}});
+  ASSERT_TRUE(made) << made.error().message;
+  spec.files[0] = put("model.bcvm", vm::encode(*made));
+  spec.hardware.memory_bytes = spec.hardware.disk_bytes = 100'000'000'000;
+  EXPECT_FALSE(quote());
+  EXPECT_NE(said().find("its results have 1000100000 bytes, expected at most"), said().npos)
+      << said();
+}
+
 TEST_F(ProgramsTest, AnAnswerHoldsTogetherOrIsRefused) {
   const std::string tensors = encode_f32("y", {2, 4}, std::vector<float>(8, 5));
   const vm::Receipt receipt = receipt_of(5);

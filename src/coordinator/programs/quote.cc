@@ -2,7 +2,10 @@
 #include "coordinator/programs/quote.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
+#include "base/clip.h"
 #include "vm/binary/binary.h"
 #include "vm/tensor/tensor.h"
 #include "vm/verify/cost.h"
@@ -14,6 +17,12 @@ namespace {
 // The running program and its libraries.
 constexpr int64_t kProgramMemoryBytes = 48'000'000;
 constexpr int64_t kFileBytesMax = int64_t{1} << 40;
+constexpr size_t kFindingsMax = 50;
+// Of a program that the network runs.
+constexpr int64_t kResultBytesMax = 1'000'000'000;  // together; as many as a node carries
+constexpr size_t kInputsMax = 256;                  // as many as a job names
+constexpr size_t kResultsMax = 1000;                // as many as a node reports
+constexpr size_t kWeightFilesMax = 256;
 
 class Quoter {
  public:
@@ -25,6 +34,7 @@ class Quoter {
     const std::optional<vm::VerifiedProgram> verified = read_program();
     if (!verified) return std::nullopt;
     const vm::Program& program = verified->program();
+    if (!check_counts(program)) return std::nullopt;
     check_weights(program);
     const std::optional<std::vector<std::vector<int64_t>>> shapes = read_shapes(program);
     if (!shapes) return std::nullopt;
@@ -45,6 +55,7 @@ class Quoter {
     quote.instructions = cost->instructions;
     quote.weight_bytes = cost->weight_bytes;
     quote.memory_bytes = memory_of(bound->program());
+    check_room(bound->program().functions[0]);
     if (quote.memory_bytes > spec_.hardware.memory_bytes) {
       add("/hardware/memory", fmt::format("is {} bytes, but the program needs at least {}",
                                           spec_.hardware.memory_bytes, quote.memory_bytes));
@@ -55,10 +66,33 @@ class Quoter {
 
  private:
   void add(std::string pointer, std::string message) {
+    if (findings_->size() >= kFindingsMax) return;
     findings_->push_back({.pointer = std::move(pointer), .message = std::move(message)});
   }
   void add(const std::string& pointer, const std::vector<vm::ProgramFinding>& found) {
     for (const vm::ProgramFinding& finding : found) add(pointer, vm::findings_text({finding}));
+  }
+
+  // Before any work that grows with them.
+  bool check_counts(const vm::Program& program) {
+    const vm::Function& main = program.functions[0];
+    const std::tuple<std::string_view, size_t, size_t> counts[] = {
+        {"inputs", main.argument_names.size(), kInputsMax},
+        {"results", main.result_names.size(), kResultsMax},
+        {"weight files", program.files.size(), kWeightFilesMax},
+    };
+    bool good = true;
+    for (const auto& [what, found, most] : counts) {
+      if (found <= most) continue;
+      add("/program", fmt::format("has {} {}, expected at most {}", found, what, most));
+      good = false;
+    }
+    for (const std::string& name : main.argument_names) {
+      if (name.find('=') == std::string::npos) continue;
+      add("/program", fmt::format("input '{}' cannot be given: its name has a '='", name));
+      good = false;
+    }
+    return good;
   }
 
   const InputFile* file_at(std::string_view path) const {
@@ -114,8 +148,9 @@ class Quoter {
       const auto& names = main.argument_names;
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
       add("/inputs/" + name,
-          fmt::format("the program has no input '{}', only {}", name,
-                      names.empty() ? "none" : fmt::to_string(fmt::join(names, ", "))));
+          fmt::format(
+              "the program has no input '{}', only {}", name,
+              names.empty() ? "none" : clip_utf8(fmt::format("{}", fmt::join(names, ", ")), 400)));
     }
     if (findings_->size() != before) return std::nullopt;
     return shapes;
@@ -142,39 +177,71 @@ class Quoter {
     return *header;
   }
 
-  // Rule V27: a program's weights are there, and what it says they are.
-  void check_weights(const vm::Program& program) {
-    for (size_t i = 0; i < program.files.size(); ++i) {
-      const vm::WeightFile& wanted = program.files[i];
-      const bool given =
-          std::any_of(spec_.files.begin(), spec_.files.end(),
-                      [&](const InputFile& file) { return file.sha256 == wanted.sha256; });
-      if (!given) {
-        add("/files", fmt::format("weight file '{}' (sha256 {}) is none of the job's files",
-                                  wanted.name, wanted.sha256.text()));
-        continue;
-      }
-      check_weight_file(program, static_cast<uint32_t>(i));
-    }
+  // What `bcai vm run` finds in the store of weights: neither the program nor an input.
+  bool is_weight_file(const InputFile& file) const {
+    return file.path != spec_.program &&
+           std::none_of(spec_.inputs.begin(), spec_.inputs.end(),
+                        [&](const auto& input) { return input.second == file.path; });
   }
 
-  void check_weight_file(const vm::Program& program, uint32_t index) {
-    const vm::WeightFile& wanted = program.files[index];
-    const Result<MappedFile> mapped = MappedFile::open(find_file_(wanted.sha256), kFileBytesMax);
+  // Rule V27: a program's weights are there, and what it says they are.
+  void check_weights(const vm::Program& program) {
+    std::set<Sha256> given;
+    for (const InputFile& file : spec_.files) {
+      if (is_weight_file(file)) given.insert(file.sha256);
+    }
+    std::map<Sha256, std::vector<const vm::Param*>> params;  // of files that are given
+    for (const vm::WeightFile& wanted : program.files) {
+      if (given.count(wanted.sha256) > 0) {
+        params[wanted.sha256];
+        continue;
+      }
+      add("/files", fmt::format("weight file '{}' (sha256 {}) is none of the job's files that are "
+                                "neither its program nor an input",
+                                wanted.name, wanted.sha256.text()));
+    }
+    for (const vm::Param& param : program.params) {
+      const auto found = params.find(program.files[param.file].sha256);
+      if (found != params.end()) found->second.push_back(&param);
+    }
+    for (const auto& [sha256, wanted] : params) check_weight_file(program, sha256, wanted);
+  }
+
+  void check_weight_file(const vm::Program& program, const Sha256& sha256,
+                         const std::vector<const vm::Param*>& params) {
+    const Result<MappedFile> mapped = MappedFile::open(find_file_(sha256), kFileBytesMax);
     if (!mapped) return add("/files", mapped.error().message);
     std::vector<Finding> found;
     const std::optional<vm::Safetensors> content = vm::read_safetensors(mapped->bytes(), &found);
     if (!content) {
-      return add("/files", fmt::format("weight file '{}': {}", wanted.name, findings_text(found)));
+      return add("/files", fmt::format("weight file {}: {}", sha256.text(), findings_text(found)));
     }
-    for (const vm::Param& param : program.params) {
-      if (param.file != index) continue;
-      const auto at = std::find_if(content->tensors.begin(), content->tensors.end(),
-                                   [&](const auto& one) { return one.name == param.name; });
-      if (at != content->tensors.end() && at->type == param.type) continue;
-      add("/files", fmt::format("V27: weight file '{}' has {} as '{}', expected {}", wanted.name,
-                                at == content->tensors.end() ? "nothing" : to_text(at->type, {}),
-                                param.name, to_text(param.type, {})));
+    for (const vm::Param* param : params) {
+      const vm::TensorView* const tensor = vm::find_tensor(*content, param->name);
+      if (tensor != nullptr && tensor->type == param->type) continue;
+      add("/files", fmt::format("V27: weight file '{}' has {} as '{}', expected {}",
+                                program.files[param->file].name,
+                                tensor == nullptr ? "nothing" : to_text(tensor->type, {}),
+                                param->name, to_text(param->type, {})));
+    }
+  }
+
+  // A node carries so much back, from a disk that holds the job's files too.
+  void check_room(const vm::Function& main) {
+    constexpr int64_t kHeaderBytes = 100'000;  // of the results' file, and the receipt
+    int64_t results = kHeaderBytes;
+    for (const vm::Type& type : main.result_types) {
+      results = std::min(results + std::min(type.bytes().value(), kFileBytesMax), kFileBytesMax);
+    }
+    if (results > kResultBytesMax) {
+      add("/program",
+          fmt::format("its results have {} bytes, expected at most {}", results, kResultBytesMax));
+    }
+    int64_t files = 0;
+    for (const InputFile& file : spec_.files) files += file.bytes;
+    if (files + results > spec_.hardware.disk_bytes) {
+      add("/hardware/disk", fmt::format("is {} bytes, but files and results have {}",
+                                        spec_.hardware.disk_bytes, files + results));
     }
   }
 

@@ -32,7 +32,8 @@ json::object encode(const Quote& quote);
 Quote decode_quote(const json::value& value);  // what encode wrote
 
 // Of a job whose files are all in the store. Decodes, verifies, binds by the shapes of the inputs,
-// and checks inputs, weight files and memory; nothing and findings when something is wrong.
+// and checks inputs, weight files, memory and disk. Nothing and findings, 50 in all, when something
+// is wrong, or is more than the network runs: 256 inputs, 256 weight files, 1000 results of 1 GB.
 std::optional<Quote> quote_program(const JobSpec& spec, const FindFile& find_file,
                                    std::vector<Finding>* findings);
 

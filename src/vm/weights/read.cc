@@ -214,4 +214,11 @@ std::optional<Safetensors> read_safetensors(std::string_view file, std::vector<F
   return SafetensorsReader(file, findings).read();
 }
 
+const TensorView* find_tensor(const Safetensors& content, std::string_view name) {
+  const auto found =
+      std::lower_bound(content.tensors.begin(), content.tensors.end(), name,
+                       [](const TensorView& one, std::string_view key) { return one.name < key; });
+  return found != content.tensors.end() && found->name == name ? &*found : nullptr;
+}
+
 }  // namespace bcai::vm

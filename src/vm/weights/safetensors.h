@@ -37,6 +37,9 @@ struct Safetensors {
 // the JSON pointer of its place in the header.
 std::optional<Safetensors> read_safetensors(std::string_view file, std::vector<Finding>* findings);
 
+// The tensor of this name, nullptr when there is none.
+const TensorView* find_tensor(const Safetensors& content, std::string_view name);
+
 // The bytes of a file. Wider elements come first, then names in order; the tensors begin at a
 // multiple of 8. kInvalidArgument when the tensors are none that read_safetensors takes.
 Result<std::string> encode_safetensors(const Safetensors& content);
