@@ -2,6 +2,7 @@
 #include "protocol/result.h"
 
 #include <functional>
+#include <set>
 
 namespace bcai {
 namespace {
@@ -161,6 +162,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
     element.require("reason", item.reason);
     result.left_out.push_back(std::move(item));
   });
+  std::set<std::string> artifact_names;
   each(in, "artifacts", 10'000, [&](Decoder& element) {
     ArtifactRef artifact;
     std::string sha256;
@@ -172,6 +174,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
     } else {
       element.add("sha256", digest.error().message);
     }
+    if (!artifact_names.insert(artifact.name).second) element.add("name", "is given twice");
     result.artifacts.push_back(std::move(artifact));
   });
   result.commitment = read_digest(in, "commitment");

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/log.h"
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
 #include "coordinator/programs/answer.h"
@@ -36,6 +37,14 @@ void busy(const net::Reply& reply) {
       error(ErrorCode::kUnavailable, "too much is waiting for the disk; try again")));
 }
 
+// Of the coordinator's own making: the node keeps what it has and tries again.
+void unavailable(const SentPtr& sent, const Error& failed) {
+  log_event(LogLevel::kError, "result.not_read",
+            {{"attempt", sent->attempt.text()}, {"error", failed.message}});
+  sent->call.reply.send(problem_response(
+      error(ErrorCode::kUnavailable, "the coordinator could not read the result; try again")));
+}
+
 void store_records(Services& services, const SentPtr& sent, int64_t bytes_max) {
   const Result<LogAppended> appended = services.logs.append({.attempt = sent->attempt,
                                                              .offset = sent->offset,
@@ -50,6 +59,10 @@ void store_records(Services& services, const SentPtr& sent, int64_t bytes_max) {
   }
   reply.send(json_response(200, json::object{{"offset", appended->offset}}));
   services.log_feed.log_grew(sent->job);
+}
+
+bool is_answer(const AttemptResult& result) {
+  return result.outcome == Outcome::kFinished && result.exit_code == 0;
 }
 
 struct Completing {
@@ -92,17 +105,14 @@ void check_program_answer(Services& services, const SentPtr& sent) {
   const FindFile find_file = [&services](const Sha256& sha256) {
     return services.artifacts.path_of(sha256);
   };
-  for (const ArtifactRef& artifact : result.artifacts) {
-    if (services.artifacts.size(artifact.sha256)) continue;
-    return sent->call.reply.send(problem_response(error(ErrorCode::kFailedPrecondition,
-                                                        "artifact '{}' {} has not been uploaded",
-                                                        artifact.name, artifact.sha256.text())));
-  }
   Result<CheckedAnswer> answer =
       check_answer(sent->spec, decode_quote(sent->quote), result, find_file);
   if (answer) {
     result.commitment = answer->commitment;
     result.tensors = std::move(answer->tensors);
+  } else if (answer.error().code != ErrorCode::kInvalidArgument) {
+    unavailable(sent, answer.error());
+    return;
   } else {
     const int64_t log_bytes = result.log_bytes;
     const Usage usage = result.usage;
@@ -122,12 +132,48 @@ void finish_log(Services& services, const SentPtr& sent, int64_t bytes_max, bool
                                                        bytes_max, services.clock.wall());
     if (!finished) return sent->call.reply.send(problem_response(finished.error()));
   }
-  const AttemptResult& result = sent->result;
-  const bool answers = result.outcome == Outcome::kFinished && result.exit_code == 0;
-  if (fenced || sent->quote.is_null() || !answers) return complete_attempt(services, sent);
+  if (fenced || sent->quote.is_null() || !is_answer(sent->result))
+    return complete_attempt(services, sent);
   const bool taken =
       services.programs.post([&services, sent] { check_program_answer(services, sent); });
   if (!taken) busy(sent->call.reply);
+}
+
+// What a native program can answer, and nothing beside it: of the rest nobody checks anything.
+void keep_native_answer(AttemptResult& result) {
+  result.outputs.clear();
+  result.left_out.clear();
+  result.tensors.clear();
+  std::erase_if(result.artifacts, [&](const ArtifactRef& artifact) {
+    return !is_answer(result) ||
+           (artifact.name != kReceiptArtifact && artifact.name != kTensorsArtifact);
+  });
+}
+
+// The job of the attempt. Nothing when the attempt is fenced, or none of this node's.
+Result<bool> load_job_of(store::Connection& db, Sent& sent) {
+  const Result<JobId> job = check_epoch(db, *sent.call.who.node, sent.attempt, sent.epoch);
+  if (!job) {
+    const ErrorCode code = job.error().code;
+    if (code == ErrorCode::kNotFound || code == ErrorCode::kFailedPrecondition) return false;
+    return job.error();
+  }
+  sent.job = *job;
+  BCAI_TRY_ASSIGN(JobRecord record, find_job(db, *job));
+  sent.spec = std::move(record.spec);
+  sent.quote = std::move(record.quote);
+  return true;
+}
+
+// An artifact of another one is as good as none: its bytes are not read, nor that it is there told.
+Result<void> require_own_artifacts(store::Connection& db, const Sent& sent) {
+  for (const ArtifactRef& artifact : sent.result.artifacts) {
+    BCAI_TRY_ASSIGN(const bool may, store::may_read(db, *sent.call.who.node, artifact.sha256));
+    if (may) continue;
+    return error(ErrorCode::kFailedPrecondition, "artifact '{}' {} has not been uploaded",
+                 artifact.name, artifact.sha256.text());
+  }
+  return {};
 }
 
 }  // namespace
@@ -178,17 +224,18 @@ void send_result(Services& services, Call call) {
   sent->attempt = *attempt;
   sent->epoch = *epoch;
   services.database.read([&services, sent](store::Connection& db) {
-    const Result<JobId> job = check_epoch(db, *sent->call.who.node, sent->attempt, sent->epoch);
-    int64_t bytes_max = 0;
-    if (job) {
-      sent->job = *job;
-      if (const Result<JobRecord> record = find_job(db, *job); record) {
-        bytes_max = log_bytes_max(record->spec);
-        sent->spec = record->spec;
-        sent->quote = record->quote;
+    const Result<bool> loaded = load_job_of(db, *sent);
+    if (!loaded) return unavailable(sent, loaded.error());
+    const bool fenced = !*loaded;
+    if (!fenced && !sent->quote.is_null()) {
+      keep_native_answer(sent->result);
+      const Result<void> own = require_own_artifacts(db, *sent);
+      if (!own && own.error().code != ErrorCode::kFailedPrecondition) {
+        return unavailable(sent, own.error());
       }
+      if (!own) return sent->call.reply.send(problem_response(own.error()));
     }
-    const bool fenced = !job;
+    const int64_t bytes_max = fenced ? 0 : log_bytes_max(sent->spec);
     const bool taken = services.disk.post(
         [&services, sent, bytes_max, fenced] { finish_log(services, sent, bytes_max, fenced); });
     if (!taken) busy(sent->call.reply);

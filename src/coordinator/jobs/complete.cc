@@ -133,7 +133,8 @@ Result<void> accept(store::Connection& db, WallTime now, AttemptRow attempt,
   const std::string actor = attempt.node.text();
   BCAI_TRY(insert_result(db, now, attempt, result, false));
   for (const ArtifactRef& artifact : result.artifacts) {
-    BCAI_TRY(store::insert_artifact_use(db, artifact.sha256, attempt.job));
+    BCAI_TRY(
+        store::insert_artifact_use(db, artifact.sha256, attempt.job, store::ArtifactUse::kOutput));
   }
   if (attempt.state == AttemptState::kOffered) {
     const std::string reason = fmt::format("taken by {}", attempt.node_name);
@@ -180,6 +181,11 @@ Result<Completion> complete(store::Connection& db, WallTime now, NodeId node, At
     return keep_fenced(db, now, attempt, result);
   }
   BCAI_TRY(require_artifacts(result, has_artifact));
+  const bool succeeded = failure_class(result.outcome, result.exit_code) == FailureClass::kNone &&
+                         result.outcome == Outcome::kFinished;
+  if (attempt.job_is_native && succeeded && !result.commitment) {
+    return error(ErrorCode::kUnavailable, "its answer has not been checked; try again");
+  }
   BCAI_TRY(accept(db, now, attempt, result));
   return Completion{.published = true};
 }

@@ -87,7 +87,8 @@ struct Completion {
   bool published = false;  // false: the attempt was fenced; its result is kept, never shown
 };
 // Idempotent. Artifacts named by the result must be in the store: `has_artifact` is asked for each,
-// and a missing one is kFailedPrecondition.
+// and a missing one is kFailedPrecondition. A native program's success without the commitment of a
+// checked receipt is kUnavailable.
 Result<Completion> complete(store::Connection& db, WallTime now, NodeId node, AttemptId attempt,
                             int64_t epoch, const AttemptResult& result,
                             const std::function<bool(const Sha256&)>& has_artifact);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "coordinator/jobs/jobs_fixture.h"
+#include "coordinator/store/artifacts.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -65,6 +66,35 @@ TEST_F(ReplicasTest, AllAreGrantedTogetherOnNodesOfTheirOwn) {
   }
   EXPECT_EQ(used.size(), 3U);
   EXPECT_EQ(epochs, (std::set<int64_t>{1, 2, 3}));
+  EXPECT_EQ(record(job).state, JobState::kActive);
+}
+
+TEST_F(ReplicasTest, ASuccessThatNobodyCheckedIsNotTaken) {
+  add_nodes(1);
+  const JobId job = submit_replicas(1);
+  const auto grants = schedule_all();
+  ASSERT_EQ(grants.size(), 1U);
+  const auto taken = send_result(grants[0].node, grants[0].lease, result_with(Outcome::kFinished));
+  ASSERT_FALSE(taken);
+  EXPECT_EQ(taken.error().code, ErrorCode::kUnavailable);
+  EXPECT_NE(record(job).state, JobState::kSucceeded);
+  EXPECT_TRUE(published(grants[0].node, grants[0].lease, answer("a")));
+  EXPECT_EQ(record(job).state, JobState::kSucceeded);
+}
+
+TEST_F(ReplicasTest, WhatOneAnsweredIsNotForThoseStillAtIt) {
+  add_nodes(2);
+  const JobId job = submit_replicas(2);
+  const auto grants = schedule_all();
+  ASSERT_EQ(grants.size(), 2U);
+  AttemptResult first = answer("a");
+  first.artifacts = {{"outputs.safetensors", Sha256::of("its results"), 1}};
+  EXPECT_TRUE(published(grants[0].node, grants[0].lease, first));
+  const auto may = [&](const Sha256& sha256) {
+    return must([&](auto& db) { return store::may_read(db, grants[1].node, sha256); });
+  };
+  EXPECT_TRUE(may(Sha256{}));  // the program
+  EXPECT_FALSE(may(Sha256::of("its results")));
   EXPECT_EQ(record(job).state, JobState::kActive);
 }
 

@@ -63,7 +63,8 @@ Result<Submitted> submit(store::Connection& db, WallTime now, const Submission& 
   BCAI_TRY(add_event(db, now, submission.id, std::nullopt, "job.queued",
                      {.actor = "user", .code = "queued", .reason = "waiting for the scheduler"}));
   for (const InputFile& file : submission.spec.files) {
-    BCAI_TRY(store::insert_artifact_use(db, file.sha256, submission.id));
+    BCAI_TRY(
+        store::insert_artifact_use(db, file.sha256, submission.id, store::ArtifactUse::kInput));
   }
   return Submitted{.created = true};
 }

@@ -58,13 +58,14 @@ AttemptRow read_attempt(const store::Statement& row) {
           .replica_epoch = row.integer(9),
           .offered_at = time_at(row, 10),
           .heard_at = time_at(row, 11),
-          .progress = std::string(row.text(12))};
+          .progress = std::string(row.text(12)),
+          .job_is_native = row.integer(13) != 0};
 }
 
 #define BCAI_SELECT_ATTEMPT                                                              \
   "SELECT a.id, a.job, a.node, n.name, a.epoch, a.state, a.desired, j.desired, j.state," \
   " (SELECT max(epoch) FROM attempts WHERE job = a.job AND replica = a.replica),"        \
-  " a.offered_at, a.heard_at, a.progress"                                                \
+  " a.offered_at, a.heard_at, a.progress, j.quote <> ''"                                 \
   " FROM attempts a JOIN jobs j ON j.id = a.job JOIN nodes n ON n.id = a.node "
 
 Result<void> bump_version(store::Connection& db, JobId job) {

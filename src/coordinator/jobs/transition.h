@@ -37,7 +37,8 @@ struct AttemptRow {
   int64_t replica_epoch = 0;  // the newest of this replica: an older one is fenced
   WallTime offered_at;
   WallTime heard_at;
-  std::string progress;  // JSON
+  std::string progress;        // JSON
+  bool job_is_native = false;  // it was quoted, and its answers are checked
 };
 
 Result<AttemptRow> load_attempt(store::Connection& db, AttemptId id);  // kNotFound

@@ -20,6 +20,14 @@ Error refused(std::string_view why) {
   return error(ErrorCode::kInvalidArgument, "{}", clip_utf8(why, kMessageBytesMax));
 }
 
+// What is too large is the sender's fault; what cannot be read is ours.
+Result<MappedFile> open_sent(const std::filesystem::path& path, std::string_view name,
+                             int64_t bytes_max) {
+  Result<MappedFile> mapped = MappedFile::open(path, bytes_max);
+  if (mapped || mapped.error().code != ErrorCode::kResourceExhausted) return mapped;
+  return refused(fmt::format("{}: {}", name, mapped.error().message));
+}
+
 Result<Sha256> digest_of(const AttemptResult& result, std::string_view name) {
   for (const ArtifactRef& artifact : result.artifacts) {
     if (artifact.name == name) return artifact.sha256;
@@ -100,7 +108,7 @@ Result<vm::Program> read_admitted_program(const JobSpec& spec, const FindFile& f
 }
 
 Result<vm::Receipt> read_receipt(const std::filesystem::path& path) {
-  BCAI_TRY_ASSIGN(const MappedFile mapped, MappedFile::open(path, kReceiptBytesMax));
+  BCAI_TRY_ASSIGN(const MappedFile mapped, open_sent(path, "the receipt", kReceiptBytesMax));
   const Result<json::value> value = parse_json(mapped.bytes());
   if (!value) return refused(fmt::format("the receipt: {}", value.error().message));
   std::vector<Finding> findings;
@@ -118,7 +126,7 @@ Result<CheckedAnswer> check_answer(const JobSpec& spec, const Quote& quote,
   BCAI_TRY_ASSIGN(const vm::Receipt receipt, read_receipt(find_file(receipt_digest)));
   BCAI_TRY(check_receipt(receipt, program, quote, spec.replicas > 1));
   BCAI_TRY_ASSIGN(const MappedFile tensors,
-                  MappedFile::open(find_file(tensors_digest), kTensorsBytesMax));
+                  open_sent(find_file(tensors_digest), kTensorsArtifact, kTensorsBytesMax));
   CheckedAnswer answer{.commitment = receipt.commitment(), .tensors = {}};
   BCAI_TRY_ASSIGN(answer.tensors, check_results(receipt, program, tensors.bytes()));
   return answer;

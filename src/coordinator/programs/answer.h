@@ -19,7 +19,7 @@ struct CheckedAnswer {
   std::vector<TensorRef> tensors;  // the results, each with the digest of its bytes
 };
 
-// kInvalidArgument says in one sentence what is wrong with it.
+// kInvalidArgument says in one sentence what is wrong with it. Any other error is the reader's own.
 Result<CheckedAnswer> check_answer(const JobSpec& spec, const Quote& quote,
                                    const AttemptResult& result, const FindFile& find_file);
 

@@ -53,16 +53,17 @@ Result<bool> may_read(Connection& db, NodeId node, const Sha256& sha256) {
   Statement row = db.prepare(
       "SELECT 1 FROM artifact_uploads WHERE sha256 = ?1 AND uploader = ?2 UNION ALL "
       "SELECT 1 FROM attempts JOIN artifact_uses ON artifact_uses.job = attempts.job"
-      " WHERE artifact_uses.sha256 = ?1 AND attempts.node = ?2 AND attempts.deadline IS NOT NULL"
-      " LIMIT 1");
+      " WHERE artifact_uses.sha256 = ?1 AND artifact_uses.input = 1 AND attempts.node = ?2"
+      " AND attempts.deadline IS NOT NULL LIMIT 1");
   return row.bind_blob(bytes_of(sha256)).bind_blob(bytes_of(node)).step();
 }
 
-Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job) {
-  BCAI_TRY(db.prepare("INSERT INTO artifact_uses (sha256, job) VALUES (?, ?)"
+Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job, ArtifactUse use) {
+  BCAI_TRY(db.prepare("INSERT INTO artifact_uses (sha256, job, input) VALUES (?, ?, ?)"
                       " ON CONFLICT DO NOTHING")
                .bind_blob(bytes_of(sha256))
                .bind_blob(bytes_of(job))
+               .bind(use == ArtifactUse::kInput ? 1 : 0)
                .run());
   BCAI_TRY(db.prepare("UPDATE artifact_uploads SET unused_bytes = NULL"
                       " WHERE sha256 = ? AND unused_bytes IS NOT NULL")

@@ -27,10 +27,13 @@ Result<ArtifactRecord> find_artifact(Connection& db, const Sha256& sha256);  // 
 
 // The key brought it, or owns a job that names it.
 Result<bool> may_read(Connection& db, KeyId key, const Sha256& sha256);
-// The node brought it, or has a live attempt of a job that names it.
+// The node brought it, or has a live attempt of a job that names it as input. What other nodes
+// answered to a job is not for those that are still at it.
 Result<bool> may_read(Connection& db, NodeId node, const Sha256& sha256);
 
-Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job);
+// What is input and output of one job is noted as its input.
+enum class ArtifactUse : uint8_t { kInput, kOutput };
+Result<void> insert_artifact_use(Connection& db, const Sha256& sha256, JobId job, ArtifactUse use);
 
 // The bytes of what the key brought and no job names.
 Result<int64_t> unused_bytes(Connection& db, KeyId key);

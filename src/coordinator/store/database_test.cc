@@ -186,6 +186,49 @@ TEST_F(StoreTest, ADatabaseOfANewerProgramIsRefused) {
   EXPECT_NE(opened.error().message.find("newer"), std::string::npos);
 }
 
+// As it was before the second migration.
+Result<void> make_first(Connection& c) {
+  return c.execute(
+      "ALTER TABLE artifact_uses DROP COLUMN input;"
+      "ALTER TABLE attempts DROP COLUMN commitment;"
+      "ALTER TABLE attempts DROP COLUMN replica;"
+      "DROP INDEX jobs_verifying;"
+      "ALTER TABLE jobs DROP COLUMN verification;"
+      "ALTER TABLE jobs DROP COLUMN quote;"
+      "ALTER TABLE jobs DROP COLUMN replicas;"
+      "DROP INDEX artifact_uploads_unused;"
+      "ALTER TABLE artifact_uploads DROP COLUMN unused_bytes;"
+      "DELETE FROM schema_migrations WHERE number > 1");
+}
+
+TEST_F(StoreTest, UsesOfAnOlderDatabaseAreInputsOrOutputs) {
+  const Sha256 input = Sha256::of("input");
+  {
+    auto db = open();
+    ASSERT_TRUE(db->write([&](Connection& c) -> Result<void> {
+      BCAI_TRY(insert_artifact_use(c, input, JobId{}, ArtifactUse::kOutput));
+      BCAI_TRY(insert_artifact_use(c, Sha256::of("output"), JobId{}, ArtifactUse::kOutput));
+      BCAI_TRY(c.execute(fmt::format(
+          "INSERT INTO jobs (id, owner, digest, name, state, desired, responsible, reason_code,"
+          " reason, version, epoch, created_at, max_retries, timeout_ms, queue_timeout_ms, shape,"
+          " needs, spec, code) VALUES (zeroblob(16), x'00', x'00', '', 'active', 'run', '', '', '',"
+          " 1, 1, 1, 0, 0, 0, 0, '{{}}', '{{\"files\":[{{\"sha256\":\"{}\"}}]}}', '')",
+          input.text())));
+      return make_first(c);
+    }));
+  }
+  std::vector<Sha256> inputs;
+  ASSERT_TRUE(open()->read_now([&](Connection& c) -> Result<void> {
+    Statement rows = c.prepare("SELECT sha256 FROM artifact_uses WHERE input = 1");
+    while (true) {
+      BCAI_TRY_ASSIGN(const bool row, rows.step());
+      if (!row) return {};
+      inputs.push_back(bytes_at<Sha256>(rows, 0));
+    }
+  }));
+  EXPECT_EQ(inputs, std::vector<Sha256>{input});
+}
+
 TEST_F(StoreTest, UploadsOfAnOlderDatabaseAreCounted) {
   const KeyId key{.bytes = {7}};
   const auto bring = [&](Connection& c, std::string_view data) {
@@ -196,11 +239,8 @@ TEST_F(StoreTest, UploadsOfAnOlderDatabaseAreCounted) {
     ASSERT_TRUE(db->write([&](Connection& c) -> Result<void> {
       BCAI_TRY(bring(c, "unused"));
       BCAI_TRY(bring(c, "used by a job"));
-      BCAI_TRY(insert_artifact_use(c, Sha256::of("used by a job"), JobId{}));
-      return c.execute(
-          "DROP INDEX artifact_uploads_unused;"
-          "ALTER TABLE artifact_uploads DROP COLUMN unused_bytes;"
-          "DELETE FROM schema_migrations WHERE number = 2");
+      BCAI_TRY(insert_artifact_use(c, Sha256::of("used by a job"), JobId{}, ArtifactUse::kInput));
+      return make_first(c);
     }));
   }
   int64_t unused = 0;
