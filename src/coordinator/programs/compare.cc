@@ -3,10 +3,13 @@
 
 #include <algorithm>
 
+#include "base/clip.h"
 #include "coordinator/programs/answer.h"
 
 namespace bcai::coordinator {
 namespace {
+
+constexpr size_t kReasonBytesMax = 4000;  // what is read back is 4096
 
 void compare(const vm::Program& program, ReplicaClaim& claim, const Rerun& rerun) {
   ReplicaAnswer& answer = claim.answer;
@@ -28,11 +31,12 @@ void compare(const vm::Program& program, ReplicaClaim& claim, const Rerun& rerun
     answer.differs = receipt.error().message;
     return;
   }
+  answer.agrees = receipt->commitment() == rerun.receipt->commitment();
+  if (*answer.agrees) return;
   const auto difference = vm::compare_receipts(program, *receipt, *rerun.receipt);
-  answer.agrees = !difference.has_value();
-  if (!difference) return;
-  answer.differs = difference->what;
-  if (difference->value) answer.instruction = vm::maker_of(program, *difference->value);
+  answer.differs = difference ? clip_utf8(difference->what, 400) : "commitment";
+  if (difference && difference->value)
+    answer.instruction = vm::maker_of(program, *difference->value);
 }
 
 std::string sentence(const std::vector<ReplicaAnswer>& answers) {
@@ -61,7 +65,7 @@ Verification compare_with_rerun(const vm::Program& program, std::vector<ReplicaC
     compare(program, claim, rerun);
     verification.answers.push_back(std::move(claim.answer));
   }
-  verification.reason = sentence(verification.answers);
+  verification.reason = clip_utf8(sentence(verification.answers), kReasonBytesMax);
   return verification;
 }
 

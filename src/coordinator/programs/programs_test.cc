@@ -296,6 +296,14 @@ TEST_F(ProgramsTest, TheReRunTellsWhoDiffersAndWhere) {
   EXPECT_EQ(to_text(encode(decode_verification(encode(found), &wrongs))), to_text(encode(found)));
   EXPECT_TRUE(wrongs.empty());
 
+  // The commitment decides; what is said of the values between does not.
+  vm::Receipt other_trace = right;
+  other_trace.trace[1].root = Sha256::of("another");
+  const Verification agreed =
+      compare_with_rerun(program, {claim("n", other_trace)}, {.receipt = right, .failure = ""});
+  EXPECT_EQ(agreed.answers[0].agrees, true);
+  EXPECT_EQ(agreed.answers[0].differs, "");
+
   const Verification trapped =
       compare_with_rerun(program, claims, {.receipt = std::nullopt, .failure = "out of range"});
   EXPECT_EQ(trapped.answers[1].agrees, false);
