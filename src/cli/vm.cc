@@ -10,6 +10,7 @@
 #include "cli/vm_cost.h"
 #include "cli/vm_job.h"
 #include "cli/vm_program.h"
+#include "protocol/program_exit.h"
 #include "vm/backend/reference/interpreter.h"
 #include "vm/binary/binary.h"
 #include "vm/huggingface/import.h"
@@ -378,7 +379,10 @@ Result<int> dispatch(const VmOptions& options, const Context& context) {
 
 int execute(const VmOptions& options, Context& context) {
   const Result<int> code = dispatch(options, context);
-  return code ? *code : report(context.screen, code.error());
+  if (code) return *code;
+  const int reported = report(context.screen, code.error());
+  const bool of_program = code.error().code == ErrorCode::kInvalidArgument;
+  return !options.as_job.empty() && of_program ? kProgramFailedExit : reported;
 }
 
 }  // namespace bcai::cli

@@ -6,6 +6,7 @@
 #include "coordinator/jobs/transition.h"
 #include "coordinator/store/artifacts.h"
 #include "coordinator/store/row.h"
+#include "protocol/program_exit.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -63,12 +64,17 @@ Ending ending_of_cancelled(const AttemptRow& attempt, const AttemptResult& resul
 
 Ending ending_of(const AttemptRow& attempt, const AttemptResult& result) {
   if (result.outcome == Outcome::kCancelled) return ending_of_cancelled(attempt, result);
-  const FailureClass failure = failure_class(result.outcome, result.exit_code);
+  FailureClass failure = failure_class(result.outcome, result.exit_code);
+  const bool ran = result.outcome == Outcome::kFinished;
+  if (ran && result.exit_code != 0 && attempt.job_is_native &&
+      result.exit_code != kProgramFailedExit) {
+    failure = FailureClass::kInfra;
+  }
   if (failure == FailureClass::kNone) {
     return {.state = AttemptState::kCompleted, .code = "succeeded", .reason = "finished"};
   }
   std::string code(name(result.outcome));
-  if (result.outcome == Outcome::kFinished) code = "user_error";
+  if (ran) code = failure == FailureClass::kInfra ? "program_not_run" : "user_error";
   std::string reason = failure_sentence(result);
   if (failure == FailureClass::kInfra) reason = fmt::format("{}: {}", attempt.node_name, reason);
   return {.state = AttemptState::kFailed,

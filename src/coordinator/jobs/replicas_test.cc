@@ -5,6 +5,7 @@
 
 #include "coordinator/jobs/jobs_fixture.h"
 #include "coordinator/store/artifacts.h"
+#include "protocol/program_exit.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -80,6 +81,28 @@ TEST_F(ReplicasTest, ASuccessThatNobodyCheckedIsNotTaken) {
   EXPECT_NE(record(job).state, JobState::kSucceeded);
   EXPECT_TRUE(published(grants[0].node, grants[0].lease, answer("a")));
   EXPECT_EQ(record(job).state, JobState::kSucceeded);
+}
+
+TEST_F(ReplicasTest, OnlyWhatTheProgramDidIsTheJobsOwnFailure) {
+  for (const int exit_code : {1, 2, 127, 134, 137}) {
+    nodes.clear();
+    add_nodes(1);
+    const JobId job = submit_replicas(1);
+    const auto grants = schedule_all();
+    ASSERT_EQ(grants.size(), 1U);
+    EXPECT_TRUE(
+        published(grants[0].node, grants[0].lease, result_with(Outcome::kFinished, exit_code)));
+    EXPECT_EQ(record(job).state, JobState::kQueued) << exit_code;
+    cancel_job(job);
+  }
+  nodes.clear();
+  add_nodes(1);
+  const JobId job = submit_replicas(1);
+  const auto grants = schedule_all();
+  ASSERT_EQ(grants.size(), 1U);
+  EXPECT_TRUE(published(grants[0].node, grants[0].lease,
+                        result_with(Outcome::kFinished, kProgramFailedExit)));
+  EXPECT_EQ(record(job).state, JobState::kFailed);
 }
 
 TEST_F(ReplicasTest, WhatOneAnsweredIsNotForThoseStillAtIt) {
@@ -210,13 +233,15 @@ TEST_F(ReplicasTest, AFailureIsAnAnswerAndCanBeALie) {
   const JobId all_fail = submit_replicas(2);
   auto grants = schedule_all();
   for (const Grant& grant : grants) {
-    EXPECT_TRUE(published(grant.node, grant.lease, result_with(Outcome::kFinished, 2)));
+    EXPECT_TRUE(
+        published(grant.node, grant.lease, result_with(Outcome::kFinished, kProgramFailedExit)));
   }
   EXPECT_EQ(record(all_fail).state, JobState::kFailed);
   const JobId one_fails = submit_replicas(2);
   grants = schedule_all();
   ASSERT_EQ(grants.size(), 2U);
-  EXPECT_TRUE(published(grants[0].node, grants[0].lease, result_with(Outcome::kFinished, 2)));
+  EXPECT_TRUE(published(grants[0].node, grants[0].lease,
+                        result_with(Outcome::kFinished, kProgramFailedExit)));
   EXPECT_TRUE(published(grants[1].node, grants[1].lease, answer("a")));
   EXPECT_EQ(record(one_fails).state, JobState::kVerifying);
   Verification decided{.verdict = Verification::Verdict::kDiffered,

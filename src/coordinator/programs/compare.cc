@@ -5,6 +5,7 @@
 
 #include "base/clip.h"
 #include "coordinator/programs/answer.h"
+#include "protocol/program_exit.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -14,7 +15,8 @@ constexpr size_t kReasonBytesMax = 4000;  // what is read back is 4096
 void compare(const vm::Program& program, ReplicaClaim& claim, const Rerun& rerun) {
   ReplicaAnswer& answer = claim.answer;
   if (claim.receipt.empty()) {
-    const bool failed_itself = claim.outcome == Outcome::kFinished && claim.exit_code != 0;
+    const bool failed_itself =
+        claim.outcome == Outcome::kFinished && claim.exit_code == kProgramFailedExit;
     answer.agrees = failed_itself && !rerun.receipt;
     if (!*answer.agrees) {
       answer.differs = fmt::format("it says that the program failed ({})", name(claim.outcome));

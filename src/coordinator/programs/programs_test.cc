@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "coordinator/programs/answer.h"
 #include "coordinator/programs/compare.h"
+#include "protocol/program_exit.h"
 #include "vm/binary/binary.h"
 #include "vm/program/builder.h"
 #include "vm/receipt/tensor_root.h"
@@ -281,7 +282,8 @@ TEST_F(ProgramsTest, TheReRunTellsWhoDiffersAndWhere) {
     made.receipt = find_file(put("", to_text(vm::encode_receipt(receipt))).sha256);
     return made;
   };
-  ReplicaClaim failed{.answer = {}, .receipt = {}, .outcome = Outcome::kFinished, .exit_code = 2};
+  ReplicaClaim failed{
+      .answer = {}, .receipt = {}, .outcome = Outcome::kFinished, .exit_code = kProgramFailedExit};
   failed.answer.node_name = "claims a trap";
   const std::vector<ReplicaClaim> claims = {claim("liar", wrong), claim("honest", right), failed};
   const Verification found = compare_with_rerun(program, claims, {.receipt = right, .failure = ""});
@@ -308,6 +310,10 @@ TEST_F(ProgramsTest, TheReRunTellsWhoDiffersAndWhere) {
       compare_with_rerun(program, claims, {.receipt = std::nullopt, .failure = "out of range"});
   EXPECT_EQ(trapped.answers[1].agrees, false);
   EXPECT_EQ(trapped.answers[2].agrees, true);
+  failed.exit_code = 134;  // an abort says nothing of the program
+  const Verification aborted =
+      compare_with_rerun(program, {failed}, {.receipt = std::nullopt, .failure = "out of range"});
+  EXPECT_EQ(aborted.answers[0].agrees, false);
 }
 
 }  // namespace

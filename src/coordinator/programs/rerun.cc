@@ -19,12 +19,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "coordinator/programs/answer.h"
+#include "protocol/program_exit.h"
 
 namespace bcai::coordinator {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr int kExitRefused = 2;                          // of `bcai vm run`: a trap, among others
 constexpr rlim_t kAddressBytesBeyond = rlim_t{4} << 30;  // stacks, libraries, mapped weights
 constexpr rlim_t kFileBytesMax = rlim_t{8} << 30;
 constexpr int64_t kErrorBytesMax = 64 << 10;
@@ -49,6 +49,13 @@ void limit(int resource, rlim_t value) {
   if (setrlimit(static_cast<__rlimit_resource>(resource), &bound) != 0) _exit(126);
 }
 
+// When memory is short the kernel ends the re-run, and not the coordinator.
+void be_first_to_go() {
+  const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+  if (file < 0 || write(file, "1000", 4) != 4) _exit(126);
+  close(file);
+}
+
 // Between fork and exec: system calls only, for other threads may hold locks.
 [[noreturn]] void become_rerun(const Command& command, pid_t parent) {
   const int null = open("/dev/null", O_RDWR);
@@ -60,6 +67,7 @@ void limit(int resource, rlim_t value) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   if (geteuid() == 0) unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
+  be_first_to_go();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   limit(RLIMIT_CORE, 0);
@@ -93,8 +101,8 @@ Result<void> link_file(const fs::path& from, const fs::path& to) {
 Result<std::vector<std::string>> lay_out(const fs::path& directory, const JobSpec& spec,
                                          const FindFile& find_file) {
   BCAI_TRY(make_directories(directory / "weights", 0700));
-  std::vector<std::string> words = {"bcai",      "vm",           "run",       "program", "--trace",
-                                    "--receipt", "receipt.json", "--threads", "1"};
+  std::vector<std::string> words = {"bcai", "vm",      "run",       "program", "--as-job",
+                                    ".",    "--trace", "--threads", "1"};
   size_t number = 0;
   for (const InputFile& file : spec.files) {
     const fs::path source = find_file(file.sha256);
@@ -195,10 +203,10 @@ Result<Rerun> run_again(const RerunOptions& options, const JobSpec& spec,
       wait_for(child, SystemClock().now() + Millis(spec.timeout_s * 1000), options.cancel_fd));
   const std::string message = said(options.directory / "stderr");
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-    BCAI_TRY_ASSIGN(vm::Receipt receipt, read_receipt(options.directory / "receipt.json"));
+    BCAI_TRY_ASSIGN(vm::Receipt receipt, read_receipt(options.directory / kReceiptArtifact));
     return Rerun{.receipt = std::move(receipt), .failure = {}};
   }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kExitRefused) {
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kProgramFailedExit) {
     return Rerun{.receipt = std::nullopt, .failure = message};
   }
   return error(ErrorCode::kInternal, "it ended with {} {}{}{}",
