@@ -271,6 +271,15 @@ TEST_F(ProgramsTest, ARefusalIsTextWhateverTheReceiptSays) {
   }
 }
 
+TEST_F(ProgramsTest, AReRunBeyondTheMachinesMemoryIsNotStarted) {
+  spec.hardware.memory_bytes = int64_t{1} << 60;
+  const auto found =
+      run_again({.program = "/bin/true", .directory = directory / "again"}, spec, find_file);
+  ASSERT_FALSE(found);
+  EXPECT_EQ(found.error().code, ErrorCode::kResourceExhausted);
+  EXPECT_FALSE(fs::exists(directory / "again"));
+}
+
 TEST_F(ProgramsTest, TheReRunTellsWhoDiffersAndWhere) {
   const vm::Receipt right = receipt_of(5);
   vm::Receipt wrong = receipt_of(6);

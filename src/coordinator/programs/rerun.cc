@@ -18,6 +18,7 @@
 #include "base/clip.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/units.h"
 #include "coordinator/programs/answer.h"
 #include "protocol/program_exit.h"
 
@@ -160,6 +161,10 @@ std::string said(const fs::path& file) {
   return clip_utf8(line, 400);
 }
 
+rlim_t machine_bytes() {
+  return static_cast<rlim_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<rlim_t>(sysconf(_SC_PAGESIZE));
+}
+
 struct RemovedDirectory {
   fs::path path;
   ~RemovedDirectory() {
@@ -172,6 +177,12 @@ struct RemovedDirectory {
 
 Result<Rerun> run_again(const RerunOptions& options, const JobSpec& spec,
                         const FindFile& find_file) {
+  const rlim_t ceiling = machine_bytes() / 2;
+  if (static_cast<rlim_t>(spec.hardware.memory_bytes) > ceiling) {
+    return error(ErrorCode::kResourceExhausted,
+                 "it may take {}, more than half of the coordinator's memory",
+                 format_bytes(spec.hardware.memory_bytes));
+  }
   const RemovedDirectory scratch{options.directory};
   std::error_code ignored;
   fs::remove_all(options.directory, ignored);
@@ -191,9 +202,10 @@ Result<Rerun> run_again(const RerunOptions& options, const JobSpec& spec,
       .environment = variables.data(),
       .directory = options.directory.c_str(),
       .stderr_fd = stderr_fd.get(),
-      .limits = {.address_bytes =
-                     static_cast<rlim_t>(spec.hardware.memory_bytes) * 2 + kAddressBytesBeyond,
-                 .cpu_s = static_cast<rlim_t>(spec.timeout_s) * 2}};
+      .limits = {
+          .address_bytes = std::min(
+              static_cast<rlim_t>(spec.hardware.memory_bytes) * 2 + kAddressBytesBeyond, ceiling),
+          .cpu_s = static_cast<rlim_t>(spec.timeout_s) * 2}};
   const pid_t parent = getpid();
   const pid_t child = fork();
   if (child < 0) return errno_error(errno, "fork");
