@@ -90,6 +90,8 @@ def command_bench(options: argparse.Namespace, rest: list[str]) -> int:
 
 
 def command_aarch64(_: argparse.Namespace) -> int:
+    setup.ensure()
+    build("release", ["vm_bits"])
     aarch64.build()
     return run_python(["-m", "pytest", "-v", "tests/vm/test_bits.py", "-k", "aarch64"])
 
