@@ -16,7 +16,7 @@ import setup
 
 ROOT = setup.ROOT
 STAGES = ["check", "unit", "fuzz", "python", "escape", "docs", "e2e", "crash"]
-FUZZ_SECONDS = 5
+FUZZ_SECONDS = 3
 
 
 @dataclass

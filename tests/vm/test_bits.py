@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FIRST, COUNT = 5_000_000, 400
+FIRST, COUNT = 5_000_000, 200
 
 
 def vm_bits(preset: str) -> Path:
