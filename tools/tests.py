@@ -16,6 +16,8 @@ import setup
 
 ROOT = setup.ROOT
 STAGES = ["check", "unit", "fuzz", "python", "escape", "docs", "e2e", "crash"]
+# Only when it is named: it compiles everything once more.
+ON_REQUEST = ["wheel"]
 FUZZ_SECONDS = 3
 
 
@@ -118,9 +120,10 @@ def pytest(run_python: Callable[[list[str]], int], paths: list[str]) -> Count:
 
 def run(stages: list[str], build: Callable[..., None],
         run_python: Callable[[list[str]], int]) -> int:
-    unknown = [stage for stage in stages if stage not in STAGES]
+    unknown = [stage for stage in stages if stage not in STAGES + ON_REQUEST]
     if unknown:
-        print(f"no stage {', '.join(unknown)}; there are {', '.join(STAGES)}", file=sys.stderr)
+        known = ", ".join(STAGES + ON_REQUEST)
+        print(f"no stage {', '.join(unknown)}; there are {known}", file=sys.stderr)
         return 2
     total = Count()
     for stage in stages or STAGES:
@@ -143,13 +146,16 @@ def run(stages: list[str], build: Callable[..., None],
                 # Alone: it starts the network of the README, with nothing else on the machine.
                 "docs": ["tests/e2e/test_docs.py"],
                 "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",
-                        "--ignore=tests/e2e/test_docs.py"],
+                        "--ignore=tests/e2e/test_docs.py", "--ignore=tests/e2e/test_wheel.py"],
+                "wheel": ["tests/e2e/test_wheel.py"],
                 "crash": ["tests/e2e/test_crash.py"],
             }[stage]
             count = pytest(run_python, paths)
         print(f"== {stage}: {count.passed} passed, {count.failed} failed, "
               f"{count.skipped} skipped in {time.monotonic() - began:.0f} s", flush=True)
         total.add(count)
+    if not stages:
+        print(f"not run: {', '.join(ON_REQUEST)} (./dev test {' '.join(ON_REQUEST)})")
     for reason, number in sorted(total.reasons.items()):
         print(f"skipped {number}: {reason}")
     print(f"{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
