@@ -7,6 +7,7 @@
 #include "vm/backend/cpu/convolution_transpose.h"
 #include "vm/backend/cpu/pool.h"
 #include "vm/backend/cpu/resize.h"
+#include "vm/backend/reference/resample.h"
 #include "vm/isa/choices.h"
 #include "vm/runtime/args_kernel.h"
 #include "vm/runtime/packed_weights.h"
@@ -143,31 +144,6 @@ std::unique_ptr<Kernel> make_pool_kernel(const Launch& launch, SimdLevel level) 
        }});
 }
 
-// Where result i of an axis lies among its samples, in binary64, every operation rounded once.
-double position_of(Coordinates coordinates, int64_t i, int64_t in, int64_t out) {
-  const auto at = static_cast<double>(i);
-  const double ratio = static_cast<double>(in) / static_cast<double>(out);
-  switch (coordinates) {
-    case Coordinates::kHalfPixel: return (at + 0.5) * ratio - 0.5;
-    case Coordinates::kPytorchHalfPixel: return out > 1 ? (at + 0.5) * ratio - 0.5 : 0.0;
-    case Coordinates::kAlignCorners:
-      return out > 1 ? at * (static_cast<double>(in - 1) / static_cast<double>(out - 1)) : 0.0;
-    case Coordinates::kAsymmetric: return at * ratio;
-  }
-  return 0;
-}
-
-double nearest(Nearest rounding, double position) {
-  const double down = std::floor(position);
-  switch (rounding) {
-    case Nearest::kRoundPreferFloor: return position - down <= 0.5 ? down : down + 1;
-    case Nearest::kRoundPreferCeil: return position - down < 0.5 ? down : down + 1;
-    case Nearest::kFloor: return down;
-    case Nearest::kCeil: return std::ceil(position);
-  }
-  return 0;
-}
-
 // An axis that keeps its size is not blended.
 std::vector<ResizeBlend> blends_of(const InstructionView& view, int64_t in, int64_t out) {
   std::vector<ResizeBlend> blends;
@@ -178,8 +154,11 @@ std::vector<ResizeBlend> blends_of(const InstructionView& view, int64_t in, int6
       blends.push_back({i, i, 0});
       continue;
     }
-    double at = position_of(static_cast<Coordinates>(int_of(view, Attr::kCoordinates)), i, in, out);
-    if (!linear) at = nearest(static_cast<Nearest>(int_of(view, Attr::kRounding)), at);
+    double at = reference::sample_position(
+        static_cast<Coordinates>(int_of(view, Attr::kCoordinates)), i, in, out);
+    if (!linear) {
+      at = reference::nearest_sample(static_cast<Nearest>(int_of(view, Attr::kRounding)), at);
+    }
     at = std::clamp(at, 0.0, last);
     const auto low = static_cast<int64_t>(std::floor(at));
     blends.push_back({low, std::min(low + 1, in - 1), static_cast<float>(at - std::floor(at))});

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "vm/backend/reference/elementary.h"
+#include "vm/backend/reference/resample.h"
 #include "vm/backend/reference/step.h"
 #include "vm/backend/reference/sum.h"
 
@@ -187,33 +188,6 @@ Result<void> pool(const Step& step) {
 
 namespace {
 
-// Where result sample i of an axis lies in x, in binary64: every operation rounded once.
-double source_position(Coordinates coordinates, int64_t i, int64_t in, int64_t out) {
-  const double at = static_cast<double>(i);
-  const double ratio = static_cast<double>(in) / static_cast<double>(out);
-  switch (coordinates) {
-    case Coordinates::kHalfPixel: return (at + 0.5) * ratio - 0.5;
-    case Coordinates::kPytorchHalfPixel: return out > 1 ? (at + 0.5) * ratio - 0.5 : 0.0;
-    case Coordinates::kAlignCorners:
-      return out > 1 ? at * (static_cast<double>(in - 1) / static_cast<double>(out - 1)) : 0.0;
-    case Coordinates::kAsymmetric: return at * ratio;
-  }
-  return 0;
-}
-
-int64_t nearest(Nearest rounding, double position) {
-  const double down = std::floor(position);
-  switch (rounding) {
-    case Nearest::kRoundPreferFloor:
-      return static_cast<int64_t>(position - down <= 0.5 ? down : down + 1);
-    case Nearest::kRoundPreferCeil:
-      return static_cast<int64_t>(position - down < 0.5 ? down : down + 1);
-    case Nearest::kFloor: return static_cast<int64_t>(down);
-    case Nearest::kCeil: return static_cast<int64_t>(std::ceil(position));
-  }
-  return 0;
-}
-
 // The two samples between which a result lies, and the weight of the second.
 struct Blend {
   int64_t low, high;
@@ -222,11 +196,11 @@ struct Blend {
 
 Blend blend_of(const Step& step, int64_t i, int64_t in, int64_t out) {
   const auto coordinates = static_cast<Coordinates>(step.get_int(Attr::kCoordinates));
-  const double position = source_position(coordinates, i, in, out);
+  const double position = sample_position(coordinates, i, in, out);
   const auto limit = [&](int64_t at) { return std::clamp<int64_t>(at, 0, in - 1); };
   if (static_cast<ResizeMode>(step.get_int(Attr::kMode)) == ResizeMode::kNearest) {
-    const int64_t at =
-        limit(nearest(static_cast<Nearest>(step.get_int(Attr::kRounding)), position));
+    const auto rounding = static_cast<Nearest>(step.get_int(Attr::kRounding));
+    const int64_t at = limit(static_cast<int64_t>(nearest_sample(rounding, position)));
     return {at, at, 0};
   }
   const double clamped = std::clamp(position, 0.0, static_cast<double>(in - 1));
