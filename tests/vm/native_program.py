@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-BCAI = os.environ.get("BCAI_PROGRAM", "build/release/src/cli/bcai")
+BUILT = Path(__file__).resolve().parents[2] / "build" / "release" / "src" / "cli" / "bcai"
+BCAI = os.environ.get("BCAI_PROGRAM", str(BUILT))
 NAMES = {
     "float32": "f32",
     "int64": "i64",
