@@ -7,7 +7,7 @@
 namespace bcai::vm {
 
 // Rows of a prompt in one unit, and most rows that share a key in one step.
-inline constexpr int64_t kAttentionRows = 14;
+inline constexpr int64_t kAttentionRows = 12;
 // Keys that are packed and used at once where they stream from memory.
 inline constexpr int64_t kStreamKeys = 32;
 

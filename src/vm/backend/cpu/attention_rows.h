@@ -107,7 +107,7 @@ void add_values(const RowSet& rows, const ValueBlock& values) {
   const auto within = [&](int64_t key) {
     return key < values.begin ? values.begin : key > values.end ? values.end : key;
   };
-  const EvenSplit tiles(rows.count, TileShape<S>::kRows);
+  const EvenSplit tiles(rows.count, tile_rows<S>(panel_width(rows.head_size, 0)));
   for (int64_t t = 0; t < tiles.count; ++t) {
     const int64_t first = tiles.first(t);
     const int64_t last = first + tiles.of(t) - 1;

@@ -25,6 +25,8 @@ bool reads_in_place(const ConvolutionArgs& args) {
 
 constexpr int64_t kWindowDepthMax = 1152;
 constexpr int64_t kWindowWidthMin = 12;
+// Windows of a block: neighbours share lines of the copy, and the depth is less than a matmul's.
+constexpr int64_t kWindows = 336;
 
 }  // namespace
 
@@ -35,7 +37,7 @@ bool convolution_reads_windows(const ConvolutionArgs& args) {
 }
 
 WindowBlocks::WindowBlocks(const ConvolutionArgs& args)
-    : lines(std::clamp(kBlockRows / args.output_width, int64_t{1}, args.output_height)),
+    : lines(std::clamp(kWindows / args.output_width, int64_t{1}, args.output_height)),
       count((args.output_height + lines - 1) / lines),
       height((lines - 1) * args.stride_height + (args.kernel_height - 1) * args.dilation_height +
              1),

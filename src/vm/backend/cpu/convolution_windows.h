@@ -35,9 +35,8 @@ void multiply_windows(const ConvolutionArgs& args, const MatMulArgs& product,
                       const WindowBlocks& blocks, int64_t image, int64_t first, int64_t last,
                       int64_t panel, const float* lines) {
   const int64_t width = panel_width(product.columns, panel);
-  const bool half = width < kPanelColumns;
-  const int64_t step = half ? width : TileShape<S>::kColumns;
-  const EvenSplit tiles(args.output_width, TileShape<S>::kRows);
+  const EvenSplit tiles(args.output_width, tile_rows<S>(width));
+  const int64_t step = tile_columns<S>(width, tiles.of(0));
   const float* b = product.b + panel * kPanelColumns * product.depth;
   const int64_t line_stride = blocks.width * args.channels;
   for (int64_t j = 0; j < width; j += step) {
@@ -63,7 +62,7 @@ void multiply_windows(const ConvolutionArgs& args, const MatMulArgs& product,
                           .lines = args.kernel_height,
                           .line_stride = args.dilation_height * line_stride};
       for (int64_t t = 0; t < tiles.count; ++t) {
-        run_tile<S>(block, panel_tile<S>(tiles.of(t), half), tile, row + tiles.first(t),
+        run_tile<S>(block, panel_tile<S>(tiles.of(t), width), tile, row + tiles.first(t),
                     tiles.of(t), column, step);
       }
     }

@@ -23,7 +23,7 @@ const MatMulKernels& matmul_kernels(SimdLevel level) {
 // Few panels are cut into more row blocks, so that there is work for every thread.
 int64_t matmul_block_rows(const MatMulArgs& args) {
   const int64_t panels = panel_count(args.columns);
-  const int64_t most = panels >= 8 ? kBlockRows : panels >= 4 ? kBlockRows / 2 : kBlockRows / 4;
+  const int64_t most = panels >= 4 ? kBlockRows : panels >= 2 ? kBlockRows / 2 : kBlockRows / 4;
   return round_up(ceil_div(args.rows, ceil_div(args.rows, most)), 2);
 }
 
@@ -40,7 +40,7 @@ int64_t matmul_block_depth(const MatMulArgs& args) {
 // them.
 bool matmul_copies_a(const MatMulArgs& args) {
   if (args.a_layout != MatrixLayout::kRows) return true;
-  return args.a_stride % 1024 == 0 && args.rows > kSkinnyRows && panel_count(args.columns) >= 8;
+  return args.a_stride % 1024 == 0 && args.rows > kSkinnyRows && panel_count(args.columns) >= 4;
 }
 
 // Not a multiple of a page: rows 4 KiB apart compete for one set of L1.

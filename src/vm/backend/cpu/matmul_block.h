@@ -32,7 +32,7 @@ void run_tile(const Block& block, TileFunction function, TileArgs tile, int64_t 
   const MatMulArgs& args = block.args;
   float* c = block.c + row * args.c_stride + column;
   const int64_t columns = args.columns - column < width ? args.columns - column : width;
-  alignas(64) float edge[TileShape<S>::kRows * kPanelColumns];
+  alignas(64) float edge[kTileFloatsMax];
   tile.a = block.a_rows + (row - block.row_begin) * block.a_stride;
   tile.c = c;
   tile.c_stride = args.c_stride;
@@ -67,14 +67,16 @@ void run_tile(const Block& block, TileFunction function, TileArgs tile, int64_t 
 template <class S>
 void run_panel(const Block& block, const float* packed, const float* next, int64_t panel) {
   const int64_t width = panel_width(block.args.columns, panel);
-  const bool half = width < kPanelColumns;
-  const int64_t step = half ? width : TileShape<S>::kColumns;
-  const EvenSplit tiles(block.row_end - block.row_begin, TileShape<S>::kRows);
+  const EvenSplit tiles(block.row_end - block.row_begin, tile_rows<S>(width));
+  const int64_t step = tile_columns<S>(width, tiles.of(0));
   TileArgs tile{.a_stride = block.a_stride,
                 .depth = block.depth_end - block.depth_begin,
                 .resume = block.depth_begin > 0};
   const ptrdiff_t next_bytes = tile.depth * width * ptrdiff_t{sizeof(float)};
-  tile.ahead_step = tiles.count < 4 ? 128 : (512 / tiles.count + 63) / 64 * 64;
+  // The tiles of a panel share the way to the next one; a lone tile streams by itself.
+  const ptrdiff_t share = (4 * width * ptrdiff_t{sizeof(float)} / tiles.count + 63) / 64 * 64;
+  const ptrdiff_t most = 64 * tile_ahead_lines(tiles.of(0));
+  tile.ahead_step = tiles.count == 1 ? 0 : share < most ? share : most;
   for (int64_t j = 0; j < width; j += step) {
     const int64_t column = panel * kPanelColumns + j;
     if (column >= block.args.columns) break;
@@ -83,7 +85,7 @@ void run_panel(const Block& block, const float* packed, const float* next, int64
     for (int64_t t = 0; t < tiles.count; ++t) {
       const int64_t rows = tiles.of(t);
       tile.ahead = reinterpret_cast<const char*>(next) + next_bytes * t / tiles.count;
-      run_tile<S>(block, panel_tile<S>(rows, half), tile, row, rows, column, step);
+      run_tile<S>(block, panel_tile<S>(rows, width), tile, row, rows, column, step);
       row += rows;
     }
   }

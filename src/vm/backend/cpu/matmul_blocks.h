@@ -7,12 +7,12 @@
 
 namespace bcai::vm {
 
-// Rows of A by depth of one pass: 336 * 512 floats are 688 KB, which leaves room for a panel of B
-// in an L2 of 1 MiB. 336 is a multiple of the 14, 6 and 4 rows of the tiles.
-inline constexpr int64_t kBlockRows = 336;
+// Rows of A by depth of one pass: 168 * 512 floats are 344 KB, which leaves room for panels of B in
+// an L2 of 1 MiB. 168 is a multiple of the 14, 8 and 6 rows of the tiles.
+inline constexpr int64_t kBlockRows = 168;
 inline constexpr int64_t kBlockDepth = 512;
-// Rows up to which A is read along the whole depth at once and B streams once from memory.
-inline constexpr int64_t kSkinnyRows = 28;
+// Rows up to which A is read along the whole depth at once: one tile, for which B streams once.
+inline constexpr int64_t kSkinnyRows = 6;
 
 int64_t matmul_block_rows(const MatMulArgs& args);
 int64_t matmul_block_depth(const MatMulArgs& args);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layout of a packed matrix B[depth, columns]: panels of kPanelColumns columns, each a sequence
-// of rows, so that a kernel reads one sequential stream. The last panel is half as wide where that
-// holds the rest; columns past the end are zeros. The same for every SIMD level.
+// of rows, so that a kernel reads one sequential stream. The last panel has as many times
+// 16 columns as hold the rest; columns past the end are zeros. The same for every SIMD level.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +11,18 @@
 namespace bcai::vm {
 
 // A cache of packed blobs on disk has it in its key.
-inline constexpr int kPanelVersion = 1;
+inline constexpr int kPanelVersion = 2;
 
-inline constexpr int64_t kPanelColumns = 32;
+inline constexpr int64_t kPanelColumns = 64;
 
 constexpr BCAI_INLINE int64_t panel_count(int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns;
 }
 
-// Columns stored for a panel, 32 or 16.
+// Columns stored for a panel: 16, 32, 48 or 64.
 constexpr BCAI_INLINE int64_t panel_width(int64_t columns, int64_t panel) {
-  return columns - panel * kPanelColumns > kPanelColumns / 2 ? kPanelColumns : kPanelColumns / 2;
+  const int64_t rest = columns - panel * kPanelColumns;
+  return rest > kPanelColumns ? kPanelColumns : rest <= 16 ? 16 : (rest + 15) / 16 * 16;
 }
 
 // Floats of all panels.

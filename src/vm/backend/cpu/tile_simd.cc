@@ -6,9 +6,9 @@
 namespace bcai::vm {
 namespace {
 
-// How far ahead of its reads a tile asks for B. The way passes from the end of a panel to the next,
-// which lies behind it.
-constexpr ptrdiff_t kPrefetchBytes = 2048;
+// How far ahead of its reads a tile of few rows asks for B, which it may be the only one to read.
+// The way passes from the end of a panel to the next, which lies behind it.
+constexpr ptrdiff_t kPrefetchBytes = 4096;
 
 // kStep is B's stride. The rows of A are read where they are: three share
 // a base pointer (p, p + s, p + 2s), so that 14 rows take five registers.
@@ -42,7 +42,7 @@ void tile(const TileArgs& args) {
     typename S::F32 column[kVectors];
     unroll<kVectors>([&](auto j) BCAI_LAMBDA {
       column[j.value] = S::load(at + j.value * S::kLanes);
-      if constexpr (j.value * S::kLanes % 16 == 0) {
+      if constexpr (kRows <= kStreamRows && j.value * S::kLanes % 16 == 0) {
         __builtin_prefetch(reinterpret_cast<const char*>(at + j.value * S::kLanes) +
                            kPrefetchBytes);
       }
@@ -62,8 +62,8 @@ void tile(const TileArgs& args) {
   for (int64_t line = args.lines;;) {
     int64_t k = 0;
     for (; k + 4 <= args.depth; k += 4) {
-      __builtin_prefetch(ahead, 0, 2);
-      __builtin_prefetch(ahead + 64, 0, 2);
+      unroll<tile_ahead_lines(kRows)>(
+          [&](auto i) BCAI_LAMBDA { __builtin_prefetch(ahead + 64 * i.value, 0, 2); });
       ahead += args.ahead_step;
       unroll<4>(step);
       advance(4);
@@ -83,24 +83,34 @@ void tile(const TileArgs& args) {
   });
 }
 
-// Tiles of 1 to TileShape<S>::kRows rows, index 0 unused.
-template <class S, int kVectors, ptrdiff_t kStep>
+// Tiles of 1 to tile_rows<S>(kWidth) rows, index 0 unused.
+template <class S, int kWidth>
 struct TileTable {
-  TileFunction rows[TileShape<S>::kRows + 1] = {};
+  static constexpr int kRows = static_cast<int>(tile_rows<S>(kWidth));
+  TileFunction rows[kRows + 1] = {};
   constexpr TileTable() {
-    unroll<TileShape<S>::kRows>(
-        [&](auto r) { rows[r.value + 1] = tile<S, r.value + 1, kVectors, kStep>; });
+    unroll<kRows>([&](auto r) {
+      constexpr int kVectors = static_cast<int>(tile_columns<S>(kWidth, r.value + 1)) / S::kLanes;
+      rows[r.value + 1] = tile<S, r.value + 1, kVectors, kWidth>;
+    });
   }
 };
 
-constexpr TileTable<Simd, TileShape<Simd>::kVectors, kPanelColumns> kWhole;
-constexpr TileTable<Simd, 16 / Simd::kLanes, kPanelColumns / 2> kHalf;
+constexpr TileTable<Simd, 16> kTiles16;
+constexpr TileTable<Simd, 32> kTiles32;
+constexpr TileTable<Simd, 48> kTiles48;
+constexpr TileTable<Simd, 64> kTiles64;
 
 }  // namespace
 
 template <>
-TileFunction panel_tile<Simd>(int64_t rows, bool half) {
-  return (half ? kHalf.rows : kWhole.rows)[rows];
+TileFunction panel_tile<Simd>(int64_t rows, int64_t width) {
+  switch (width) {
+    case 16: return kTiles16.rows[rows];
+    case 32: return kTiles32.rows[rows];
+    case 48: return kTiles48.rows[rows];
+    default: return kTiles64.rows[rows];
+  }
 }
 
 }  // namespace bcai::vm
