@@ -10,7 +10,7 @@ namespace bcai::vm {
 Result<Plan> compile(const BoundProgram& program, const CompileOptions& options) {
   BCAI_TRY_ASSIGN(Program main, inline_calls(program.program()));
   if (options.rewrite) {
-    for (const auto pass : {remove_identities, widen_params, remove_duplicates, fold_transposes,
+    for (const auto pass : {remove_identities, remove_duplicates, widen_params, fold_transposes,
                             fold_epilogues, remove_dead_code}) {
       main = pass(main);
     }

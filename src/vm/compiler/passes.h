@@ -18,7 +18,8 @@ Result<Program> inline_calls(const Program& program);
 Program remove_identities(const Program& program);
 
 // A parameter of f16 or bf16 that is cast to f32 becomes a parameter of f32, whose values are
-// widened once, when it is loaded: widening is exact.
+// widened once, when it is loaded: widening is exact. Each such cast makes one: remove_duplicates
+// comes before.
 Program widen_params(const Program& program);
 
 // One of equal instructions that have equal operands.

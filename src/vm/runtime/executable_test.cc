@@ -57,8 +57,9 @@ TEST(ExecutableTest, StoredWeightsAreWidenedWhenTheyAreLoaded) {
     const ValueId product = b.add(Opcode::kTensorMatMul, {x, w});
     const ValueId plain = b.param(file, "v", {dtype, {8}});
     const ValueId bias = b.add_stated(Opcode::kCast, {plain}, {DType::kF32, {8}});
-    const BoundProgram program =
-        bound(b.finish({{"y", b.add(Opcode::kMul, {product, bias})}, {"stored", stored}}));
+    const ValueId again = b.add_stated(Opcode::kCast, {plain}, {DType::kF32, {8}});
+    const ValueId y = b.add(Opcode::kAdd, {b.add(Opcode::kMul, {product, bias}), again});
+    const BoundProgram program = bound(b.finish({{"y", y}, {"stored", stored}}));
     int loads = 0;
     const auto weight = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
       ++loads;
@@ -67,6 +68,7 @@ TEST(ExecutableTest, StoredWeightsAreWidenedWhenTheyAreLoaded) {
     };
     const auto executable = prepare(program, weight);
     ASSERT_TRUE(executable) << executable.error().message;
+    EXPECT_EQ(loads, 3);  // w wide and as stored, v wide
     for (const Launch& launch : (*executable)->plan().main) {
       EXPECT_NE(launch.opcode, Opcode::kCast) << (*executable)->explain();
     }
