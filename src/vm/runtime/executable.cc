@@ -45,17 +45,19 @@ namespace {
 // A smaller weight is copied: reading one from its file brings in whatever lies around it.
 constexpr int64_t kCopiedBytesMost = 64 << 10;
 
-// As the program that was bound lists the parameter.
-const Param& listed(const Program& program, const Param& param) {
-  return *std::find_if(program.params.begin(), program.params.end(), [&](const Param& other) {
-    return other.file == param.file && other.name == param.name;
-  });
+// Parameters by file and name, as the program that was bound lists them.
+using StoredParams = std::map<std::pair<uint32_t, std::string_view>, const Param*>;
+
+StoredParams stored_params(const Program& program) {
+  StoredParams stored;
+  for (const Param& param : program.params) stored[{param.file, param.name}] = &param;
+  return stored;
 }
 
-// `param` as the plan has it: perhaps wider than `program` lists it (widen_params).
-Result<Tensor> load(const Program& program, const Param& param, const ParamSource& weights) {
-  const Param& stored = listed(program, param);
-  BCAI_TRY_ASSIGN(Tensor tensor, weights(program.files[param.file], stored));
+// `param` as the plan has it: perhaps wider than `stored` (widen_params).
+Result<Tensor> load(const WeightFile& file, const Param& stored, const Param& param,
+                    const ParamSource& weights) {
+  BCAI_TRY_ASSIGN(Tensor tensor, weights(file, stored));
   if (!(tensor.type() == stored.type)) {
     return error(ErrorCode::kInvalidArgument, "weight '{}' is {}, expected {}", param.name,
                  to_text(tensor.type(), {}), to_text(stored.type, {}));
@@ -110,12 +112,15 @@ Result<std::shared_ptr<const Executable>> prepare(const BoundProgram& program,
   BCAI_TRY_ASSIGN(Plan plan, compile(program, options.compile));
   auto parts = std::make_unique<Executable::Parts>(std::move(plan), options);
   const Program& compiled = parts->plan.program;
+  const StoredParams stored = stored_params(program.program());
   std::map<uint32_t, size_t> weight_of;  // by buffer: index into parts->weights
   for (uint32_t i = 0; i < parts->plan.buffers.size(); ++i) {
     const Buffer& buffer = parts->plan.buffers[i];
     Tensor tensor;
     if (buffer.storage == Storage::kWeight) {
-      BCAI_TRY_ASSIGN(tensor, load(program.program(), compiled.params[buffer.index], weights));
+      const Param& param = compiled.params[buffer.index];
+      BCAI_TRY_ASSIGN(tensor, load(compiled.files[param.file], *stored.at({param.file, param.name}),
+                                   param, weights));
     } else if (buffer.storage == Storage::kConstant) {
       const Constant& constant = compiled.constants[buffer.index];
       tensor = Tensor::copy_of(constant.type, constant.bytes);

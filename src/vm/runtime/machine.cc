@@ -188,6 +188,9 @@ Estimate MachineProfile::estimate(const Plan& plan) const {
     if (buffer.storage == Storage::kWeight) weight_bytes += buffer.bytes;
   }
   Estimate estimate;
+  for (const auto& [kind, rate] : ns_per_unit_) {
+    estimate.unknown_ns = std::max(estimate.unknown_ns, rate);
+  }
   const bool from_memory = weight_bytes > kCachedWeightBytes;
   const auto total = [&](const auto& self, const Sequence& sequence) -> double {
     double ns = 0;
@@ -211,12 +214,10 @@ Estimate MachineProfile::estimate(const Plan& plan) const {
 
 double MachineProfile::ns_of(const Launch& launch, const Plan& plan, bool weights_from_memory,
                              Estimate* estimate) const {
-  double slowest = 0;
-  for (const auto& [kind, rate] : ns_per_unit_) slowest = std::max(slowest, rate);
   double ns = 0;
   for (const Effort& effort : efforts_of(launch)) {
     const auto rate = ns_per_unit_.find(effort.kind);
-    ns += effort.amount * (rate == ns_per_unit_.end() ? slowest : rate->second);
+    ns += effort.amount * (rate == ns_per_unit_.end() ? estimate->unknown_ns : rate->second);
     std::vector<std::string>& unknown = estimate->unknown;
     if (rate == ns_per_unit_.end() && std::ranges::find(unknown, effort.kind) == unknown.end()) {
       unknown.push_back(effort.kind);

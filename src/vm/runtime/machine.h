@@ -26,9 +26,9 @@ std::vector<Effort> efforts_of(const Launch& launch);
 
 struct Estimate {
   double ns = 0;
-  // Of launches whose kind was not measured; they count with the slowest rate there is.
-  std::vector<std::string> unknown;
-  std::vector<double> launch_ns;  // in the order of the steps
+  std::vector<std::string> unknown;  // kinds of launches that were not measured
+  double unknown_ns = 0;             // a unit of theirs counts as much: the slowest rate there is
+  std::vector<double> launch_ns;     // in the order of the steps
 };
 
 // Immutable; any thread.
