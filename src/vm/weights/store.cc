@@ -52,6 +52,12 @@ Result<std::string> state_of(int fd, const std::filesystem::path& path) {
                      info.st_ctim.tv_nsec);
 }
 
+// Whether its last change is so long ago that one to come will have another time.
+bool is_at_rest(int fd) {
+  struct stat info {};
+  return fstat(fd, &info) == 0 && info.st_ctim.tv_sec + 1 < time(nullptr);
+}
+
 // Beside a stored file: its state when its content had the digest of its name.
 std::filesystem::path checked_path(const std::filesystem::path& path) {
   return path.string() + ".checked";
@@ -121,13 +127,25 @@ Result<std::shared_ptr<Weights>> WeightStore::map(int fd, const std::filesystem:
 
 Result<std::shared_ptr<const Weights>> WeightStore::add(const std::filesystem::path& path) {
   BCAI_TRY_ASSIGN(const UniqueFd source, open_regular(path));
-  Sha256Stream digest;
+  BCAI_TRY_ASSIGN(const std::string state, state_of(source.get(), path));
+  const std::filesystem::path note = directory_ / "added" / Sha256::of(state).text();
+  if (const Result<std::string> noted = read_file(note, 1000)) {
+    if (const Result<Sha256> digest = Sha256::parse(*noted)) {
+      if (auto known = load(*digest)) return known;
+    }
+  }
+  Sha256Stream stream;
   BCAI_TRY(read_all(source.get(), path, [&](std::string_view piece) {
-    digest.update(piece);
+    stream.update(piece);
     return Result<void>();
   }));
-  Result<std::shared_ptr<const Weights>> known = load(digest.finish());
-  return known ? std::move(known) : copy(source.get(), path);
+  Result<std::shared_ptr<const Weights>> added = load(stream.finish());
+  if (!added) added = copy(source.get(), path);
+  if (added && is_at_rest(source.get()) && *state_of(source.get(), path) == state) {
+    BCAI_TRY(make_directories(note.parent_path(), 0700));
+    BCAI_TRY(write_file(note, (*added)->sha256().text(), Durability::kCached, 0600));
+  }
+  return added;
 }
 
 // The digest is of what was written, whatever happened to the source meanwhile.

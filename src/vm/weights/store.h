@@ -56,7 +56,8 @@ class WeightStore {
   static Result<std::unique_ptr<WeightStore>> open(std::filesystem::path directory);
 
   // Copies the file at `path`, unless the store has its content already. Its name says nothing:
-  // what it is, is its digest. kInvalidArgument, with all findings, when it is no weight file.
+  // what it is, is its digest. kInvalidArgument, with all findings, when it is no weight file. A
+  // file that is as it was when it was added before is not read again.
   Result<std::shared_ptr<const Weights>> add(const std::filesystem::path& path);
 
   // kNotFound when the store has none; kDataLoss when the content is not of that digest any more.

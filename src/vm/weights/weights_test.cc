@@ -225,6 +225,24 @@ TEST_F(StoreTest, AnUnchangedFileIsNotReadAgain) {
   EXPECT_EQ(*read_file(note), *state);
 }
 
+TEST_F(StoreTest, AFileAtRestIsNotReadWhenItIsAddedAgain) {
+  const std::string bytes = file_of(one("[1]", "[0,1]"), "w");
+  const std::string others = file_of(one("[1]", "[0,1]"), "v");
+  const auto path = write(bytes);
+  ASSERT_TRUE(store_->add(path));
+  const auto notes = directory_ / "store" / "added";
+  EXPECT_FALSE(std::filesystem::exists(notes));  // it could change once more at the same time
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  ASSERT_TRUE(store_->add(path));
+  const auto note = std::filesystem::directory_iterator(notes)->path();
+  EXPECT_EQ(*read_file(note), Sha256::of(bytes).text());
+  ASSERT_TRUE(write_file(note, "no digest"));
+  EXPECT_EQ((*store_->add(path))->sha256(), Sha256::of(bytes));
+  EXPECT_EQ(*read_file(note), Sha256::of(bytes).text());
+  std::fstream(path, std::ios::in | std::ios::out).seekp(-1, std::ios::end).put('v');
+  EXPECT_EQ((*store_->add(path))->sha256(), Sha256::of(others));
+}
+
 TEST_F(StoreTest, WhatIsNoWeightFileLeavesNothing) {
   const auto added = store_->add(write(file_of("{}", "x")));
   ASSERT_FALSE(added);
