@@ -193,7 +193,7 @@ void Instance::place_outside(std::span<const Tensor> inputs, const RunOptions& o
       const Operand& operand = slot < plan_.results.size()
                                    ? plan_.results[slot]
                                    : plan_.checkpoints[slot - plan_.results.size()];
-      outside_results_[slot] = Tensor::of_type(operand.type);
+      outside_results_[slot] = Tensor::unwritten(operand.type.dtype, dims_of(operand.type.shape));
       addresses_.set(i, outside_results_[slot].bytes().data());
     }
   }

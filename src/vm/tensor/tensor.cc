@@ -22,17 +22,24 @@ int64_t product(const std::vector<int64_t>& dims) {
 
 }  // namespace
 
-Tensor::Tensor(DType dtype, std::vector<int64_t> dims)
-    : dtype_(dtype), dims_(std::move(dims)), elements_(product(dims_)) {
-  const auto bytes = static_cast<size_t>(byte_count());
-  const size_t rounded = (bytes + kAlignment) / kAlignment * kAlignment;
-  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
-  BCAI_ASSERT(memory != nullptr);
-  std::memset(memory, 0, rounded);
-  data_ = {memory, [](std::byte* pointer) { std::free(pointer); }};
+Tensor::Tensor(DType dtype, std::vector<int64_t> dims) : Tensor(unwritten(dtype, std::move(dims))) {
+  std::memset(data_.get(), 0, static_cast<size_t>(byte_count()));
 }
 
 Tensor Tensor::of_type(const Type& type) { return {type.dtype, dims_of(type.shape)}; }
+
+Tensor Tensor::unwritten(DType dtype, std::vector<int64_t> dims) {
+  Tensor tensor;
+  tensor.dtype_ = dtype;
+  tensor.dims_ = std::move(dims);
+  tensor.elements_ = product(tensor.dims_);
+  const auto bytes = static_cast<size_t>(tensor.byte_count());
+  const size_t rounded = (bytes + kAlignment) / kAlignment * kAlignment;
+  auto* memory = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
+  BCAI_ASSERT(memory != nullptr);
+  tensor.data_ = {memory, [](std::byte* pointer) { std::free(pointer); }};
+  return tensor;
+}
 
 Tensor Tensor::copy_of(const Type& type, std::string_view bytes) {
   Tensor tensor = of_type(type);

@@ -21,6 +21,8 @@ class Tensor {
   // Zeroed. The dimensions' product must fit the limits of type.h.
   Tensor(DType dtype, std::vector<int64_t> dims);
   static Tensor of_type(const Type& type);  // constant dimensions
+  // Not zeroed: for who writes every byte.
+  static Tensor unwritten(DType dtype, std::vector<int64_t> dims);
   // `bytes` must be as many as the type has.
   static Tensor copy_of(const Type& type, std::string_view bytes);
   // Bytes someone else owns, kept alive by `owner`. They must be aligned for the dtype.
