@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -82,7 +83,8 @@ def fuzz(seconds: int, name: str = "") -> int:
 
 
 def run_fuzzers(seconds: int, name: str = "") -> Count:
-    """Each target for some seconds, from its corpus in tests/fuzz where there is one."""
+    """Each target for some seconds, from its corpus in tests/fuzz: a directory of what was written
+    by hand, an archive of what long runs found to reach new code."""
     total = Count()
     for target in sorted((ROOT / "build" / "asan-ubsan").rglob("*_fuzz")):
         if not target.is_file() or name not in target.name:
@@ -93,6 +95,8 @@ def run_fuzzers(seconds: int, name: str = "") -> Count:
                        f"-artifact_prefix={ROOT / 'build' / 'asan-ubsan'}/", scratch]
             if corpus.is_dir():
                 command.append(corpus)
+            if (found := corpus.with_suffix(".zip")).exists():
+                zipfile.ZipFile(found).extractall(scratch)
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                                   errors="replace")
         runs = re.findall(r"Done (\d+) runs", done.stderr)
