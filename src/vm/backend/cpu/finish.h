@@ -11,6 +11,7 @@
 #include "vm/numerics/erf_tanh.h"
 #include "vm/numerics/exp_log.h"
 #include "vm/numerics/simd.h"
+#include "vm/numerics/vectors.h"
 
 namespace bcai::vm {
 
@@ -47,28 +48,25 @@ BCAI_INLINE typename S::F32 activate(typename S::F32 x, const Epilogue& e) {
 
 template <class S, EpilogueActivation kActivation>
 void finish_as(const FinishArgs& args) {
-  const Epilogue& e = *args.epilogue;
-  const auto one = [&](int64_t r, int64_t j, int64_t n) BCAI_LAMBDA {
-    const bool whole = n >= S::kLanes;
-    const auto load = [&](const float* p)
-                          BCAI_LAMBDA { return whole ? S::load(p) : S::load_partial(p, n); };
-    auto x = load(args.sums + r * args.sums_stride + j);
-    if (args.bias != nullptr) x = S::add(x, load(args.bias + j));
-    x = activate<S, kActivation>(x, e);
-    if (args.residual != nullptr) {
-      x = S::add(x, load(args.residual + r * e.residual_stride + j));
-      if (e.relu_last) x = relu<S>(x);
-    }
-    x = canonical_nan<S>(x);
-    float* to = args.output + r * args.output_stride + j;
-    if (whole) {
-      S::store(to, x);
-    } else {
-      S::store_partial(to, x, n);
-    }
-  };
+  // Copies: for all the compiler knows, a store changes what `args` leads to.
+  const Epilogue e = *args.epilogue;
+  const float* const bias = args.bias;
+  const int64_t columns = args.columns;
   for (int64_t r = 0; r < args.rows; ++r) {
-    for (int64_t j = 0; j < args.columns; j += S::kLanes) one(r, j, args.columns - j);
+    const float* const sums = args.sums + r * args.sums_stride;
+    const float* const residual =
+        args.residual == nullptr ? nullptr : args.residual + r * e.residual_stride;
+    float* const output = args.output + r * args.output_stride;
+    for_vectors<S>(columns, [=](int64_t j, auto part) BCAI_LAMBDA {
+      auto x = part.load(sums + j);
+      if (bias != nullptr) x = S::add(x, part.load(bias + j));
+      x = activate<S, kActivation>(x, e);
+      if (residual != nullptr) {
+        x = S::add(x, part.load(residual + j));
+        if (e.relu_last) x = relu<S>(x);
+      }
+      part.store(output + j, canonical_nan<S>(x));
+    });
   }
 }
 

@@ -44,9 +44,16 @@ void run_tile(const Block& block, TileFunction function, TileArgs tile, int64_t 
       for (int64_t r = 0; r < rows; ++r) copy<S>(c + r * args.c_stride, columns, edge + r * width);
     }
   }
+  const bool last = block.depth_end == args.depth;
+  const Epilogue& e = args.epilogue;
+  if (last && block.residual != nullptr) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* residual = block.residual + (row + r) * e.residual_stride + column;
+      for (int64_t j = 0; j < columns; j += 16) __builtin_prefetch(residual + j);
+    }
+  }
   function(tile);
-  if (block.depth_end == args.depth) {
-    const Epilogue& e = args.epilogue;
+  if (last) {
     finish<S>({.sums = tile.c,
                .sums_stride = tile.c_stride,
                .output = c,
