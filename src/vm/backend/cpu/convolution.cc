@@ -31,7 +31,8 @@ constexpr int64_t kWindows = 336;
 }  // namespace
 
 bool convolution_reads_windows(const ConvolutionArgs& args) {
-  return args.groups == 1 && args.dilation_width == 1 && !reads_in_place(args) &&
+  const bool overlap = args.kernel_height > 1 || args.kernel_width > 1;
+  return args.groups == 1 && args.dilation_width == 1 && overlap &&
          args.output_width >= kWindowWidthMin && depth_of(args) <= kWindowDepthMax &&
          args.channels > 0 && args.output_height > 1;  // one line would be one unit
 }
