@@ -2,9 +2,9 @@
 #include "coordinator/jobs/jobs.h"
 #include "coordinator/jobs/stored_text.h"
 #include "coordinator/jobs/transition.h"
-#include "coordinator/scheduler/requirement.h"
 #include "coordinator/store/artifacts.h"
 #include "coordinator/store/row.h"
+#include "packaging/requirement.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -49,7 +49,7 @@ Result<Submitted> compare_with_stored(store::Connection& db, const Submission& s
 }  // namespace
 
 void check_spec(const JobSpec& spec, std::vector<Finding>* findings) {
-  check_requirements(spec.requirements, findings);
+  packaging::check_requirements(spec.requirements, findings);
 }
 
 Result<Submitted> submit(store::Connection& db, WallTime now, const Submission& submission) {

@@ -47,19 +47,21 @@ std::string_view installed(const Capabilities& node, const std::string& name) {
     return found->second;
   }
   for (const auto& [package, version] : node.packages) {
-    if (normalized_package_name(package) == name) return version;
+    if (packaging::normalized_package_name(package) == name) return version;
   }
   return {};
 }
 
-bool has_package(const Capabilities& node, const Requirement& requirement) {
-  const Result<Version> version = Version::parse(installed(node, requirement.name));
-  return version && satisfies(*version, requirement);
+bool has_package(const Capabilities& node, const packaging::Requirement& requirement) {
+  const Result<packaging::Version> version =
+      packaging::Version::parse(installed(node, requirement.name));
+  // A marker is for the resolver.
+  return requirement.marker.empty() && version && satisfies(*version, requirement);
 }
 
 bool has_packages(const Capabilities& node, const Demand& demand) {
   return std::all_of(demand.requirements.begin(), demand.requirements.end(),
-                     [&](const Requirement& r) { return has_package(node, r); });
+                     [&](const packaging::Requirement& r) { return has_package(node, r); });
 }
 
 std::string nodes_text(size_t count) {
@@ -98,14 +100,14 @@ std::string gpu_memory_sentence(const Hardware& needs, const std::vector<Schedul
 
 std::string package_sentence(const Demand& demand, const std::vector<SchedulableNode>& nodes) {
   for (size_t i = 0; i < demand.requirements.size(); ++i) {
-    const Requirement& requirement = demand.requirements[i];
+    const packaging::Requirement& requirement = demand.requirements[i];
     size_t satisfied = 0;
-    std::optional<Version> newest;
+    std::optional<packaging::Version> newest;
     std::string_view newest_text;
     for (const SchedulableNode& node : nodes) {
       satisfied += has_package(*node.capabilities, requirement) ? 1 : 0;
       const std::string_view text = installed(*node.capabilities, requirement.name);
-      const Result<Version> version = Version::parse(text);
+      const Result<packaging::Version> version = packaging::Version::parse(text);
       if (!version || (newest && compare(*version, *newest) <= 0)) continue;
       newest = *version;
       newest_text = text;
@@ -203,7 +205,7 @@ std::string_view change_of(Filter filter, const Demand& demand) {
 Demand demand_of(const JobSpec& spec) {
   Demand demand{.spec = &spec, .requirements = {}};
   for (const std::string& text : spec.requirements) {
-    Result<Requirement> requirement = parse_requirement(text);
+    Result<packaging::Requirement> requirement = packaging::parse_requirement(text);
     BCAI_ASSERT(requirement);  // refused at submission
     demand.requirements.push_back(*std::move(requirement));
   }

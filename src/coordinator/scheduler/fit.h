@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/scheduler/requirement.h"
 #include "coordinator/scheduler/scheduler.h"
+#include "packaging/requirement.h"
 
 namespace bcai::coordinator {
 
@@ -27,7 +27,7 @@ inline constexpr size_t kFilters = 9;
 
 struct Demand {
   const JobSpec* spec = nullptr;
-  std::vector<Requirement> requirements;
+  std::vector<packaging::Requirement> requirements;
 };
 
 Demand demand_of(const JobSpec& spec);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "coordinator/scheduler/requirement.h"
+#include "packaging/requirement.h"
 
 #include <gtest/gtest.h>
 
-namespace bcai::coordinator {
+namespace bcai::packaging {
 namespace {
 
 Version version(std::string_view text) {
@@ -98,16 +98,61 @@ TEST(RequirementTest, NamesAreNormalized) {
   EXPECT_EQ(parse_requirement("a (>=1.0)")->clauses.size(), 1U);
 }
 
+TEST(RequirementTest, ExtrasAreNames) {
+  EXPECT_EQ(parse_requirement("uvicorn[Standard, wat_ch] >=0.20")->extras,
+            (std::vector<std::string>{"standard", "wat-ch"}));
+  EXPECT_TRUE(parse_requirement("a[]")->extras.empty());
+  for (const char* bad : {"a[b", "a[b,,c]", "a[-b]", "a[b;c]", "a[b c]"}) {
+    EXPECT_FALSE(parse_requirement(bad)) << bad;
+  }
+}
+
+TEST(RequirementTest, MarkersFollowTheGrammar) {
+  EXPECT_EQ(parse_requirement("a>1 ; python_version<'3.12'")->marker, "python_version<'3.12'");
+  for (const char* good :
+       {"a; os_name == 'posix' and (sys_platform != \"win32\" or '3' <= python_version)",
+        "a[b]; 'linux' in sys_platform", "a;platform_machine not in 'x86 arm'"}) {
+    EXPECT_TRUE(parse_requirement(good)) << good;
+  }
+  for (const char* bad :
+       {"a;", "a; python_version", "a; python_version < 3", "a; evil == '1'", "a; (os_name == 'x'",
+        "a; os_name == 'x' and", "a; os_name == 'x' --index-url", "a; os_namex == 'x'",
+        "a; os_name == 'x\n--index-url'", "a; extra == 'x'"}) {
+    EXPECT_FALSE(parse_requirement(bad)) << bad;
+  }
+}
+
+TEST(RequirementTest, WhatIsNoNameOfAPackageIsCalledByItsName) {
+  const std::pair<const char*, const char*> cases[] = {{"--index-url https://e", "option"},
+                                                       {"-e .", "option"},
+                                                       {"git+https://e/x", "repository"},
+                                                       {"x @ git+ssh://e/x", "repository"},
+                                                       {"https://e/x.whl", "an address"},
+                                                       {"x @ https://e/x.whl", "an address"},
+                                                       {"x@1", "an address"},
+                                                       {"./x", "path"},
+                                                       {"../x", "path"},
+                                                       {"/tmp/x", "path"},
+                                                       {"~/x", "path"},
+                                                       {"x-1.0-py3-none-any.whl", "path"},
+                                                       {"x-1.0.tar.gz", "path"}};
+  for (const auto& [text, word] : cases) {
+    const auto parsed = parse_requirement(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_NE(parsed.error().message.find(word), std::string::npos) << parsed.error().message;
+  }
+}
+
 TEST(RequirementTest, FindingsNameTheirPlace) {
   std::vector<Finding> findings;
-  check_requirements({"torch>=2", "torch>>2", "x; python_version<'3'", "x @ https://e/x.whl", "",
-                      "torch~=2", "torch>2.*", "torch=2", "a[b", "torch>=1,,<2", "torch>=1,"},
+  check_requirements({"torch>=2", "torch>>2", "x; import os", "x @ https://e/x.whl", "", "torch~=2",
+                      "torch>2.*", "torch=2", "a[b", "torch>=1,,<2", "torch>=1,"},
                      &findings);
   ASSERT_EQ(findings.size(), 10U);
   EXPECT_EQ(findings[0].pointer, "/requirements/1");
-  EXPECT_NE(findings[1].message.find("markers"), std::string::npos);
+  EXPECT_NE(findings[1].message.find("marker"), std::string::npos);
   EXPECT_EQ(findings[9].pointer, "/requirements/10");
 }
 
 }  // namespace
-}  // namespace bcai::coordinator
+}  // namespace bcai::packaging

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "coordinator/scheduler/version.h"
+#include "packaging/version.h"
 
 #include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
 
-namespace bcai::coordinator {
+namespace bcai::packaging {
 namespace {
 
 constexpr size_t kDigitsMax = 15;  // dates as versions have 14
@@ -170,4 +170,4 @@ bool is_within(const Version& version, const Version& prefix) {
   return true;
 }
 
-}  // namespace bcai::coordinator
+}  // namespace bcai::packaging

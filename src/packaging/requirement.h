@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a job asks of the node's Python packages: "torch>=2.1,<3", as PEP 508 writes it. Names and
-// version specifiers are understood; markers and addresses are refused, because a job runs on the
-// packages that a node has. Extras are read and not looked at.
+// What a job asks of Python packages: "torch[opt]>=2.1,<3; python_version < '3.13'", as PEP 508
+// writes it. Addresses, paths and options are refused: a package is asked for by name and version.
 #pragma once
 
 #include <string>
@@ -9,9 +8,9 @@
 #include <vector>
 
 #include "base/decode.h"
-#include "coordinator/scheduler/version.h"
+#include "packaging/version.h"
 
-namespace bcai::coordinator {
+namespace bcai::packaging {
 
 enum class VersionOperator {
   kEqual,
@@ -31,7 +30,9 @@ struct VersionClause {
 
 struct Requirement {
   std::string name;  // normalized
+  std::vector<std::string> extras;
   std::vector<VersionClause> clauses;
+  std::string marker;  // what stands after ';', its grammar checked; not evaluated
 };
 
 Result<Requirement> parse_requirement(std::string_view text);
@@ -39,10 +40,11 @@ Result<Requirement> parse_requirement(std::string_view text);
 // "Foo__Bar.baz" and "foo-bar-baz" are one package (PEP 503).
 std::string normalized_package_name(std::string_view name);
 
+// By its version alone: extras and marker are not looked at.
 bool satisfies(const Version& installed, const Requirement& requirement);
 
 // A finding at "/requirements/N" for each that is not understood.
 void check_requirements(const std::vector<std::string>& requirements,
                         std::vector<Finding>* findings);
 
-}  // namespace bcai::coordinator
+}  // namespace bcai::packaging

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "coordinator/scheduler/requirement.h"
+#include "packaging/requirement.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace bcai::coordinator {
+namespace bcai::packaging {
 namespace {
 
 constexpr size_t kTextMax = 256;
@@ -81,20 +81,127 @@ Result<std::vector<VersionClause>> parse_clauses(std::string_view text) {
   return clauses;
 }
 
-// "[a, b]" at the front, or nothing.
-Result<std::string_view> after_extras(std::string_view text) {
+// "[a, b]" at the front, or nothing; returns what follows.
+Result<std::string_view> read_extras(std::string_view text, std::vector<std::string>* names) {
   if (!text.starts_with('[')) return text;
   const size_t end = text.find(']');
   if (end == std::string_view::npos) {
     return error(ErrorCode::kInvalidArgument, "expected ']' after the extras");
   }
   const std::string_view extras = text.substr(1, end - 1);
-  for (char c : extras) {
-    if (is_letter_or_digit(c) || is_separator(c) || c == ',' || c == ' ') continue;
-    return error(ErrorCode::kInvalidArgument, "expected names of extras, found '{}'",
-                 extras.substr(0, 64));
+  for (size_t start = 0; start <= extras.size() && !trim(extras).empty();) {
+    const size_t comma = std::min(extras.find(',', start), extras.size());
+    const std::string_view name = trim(extras.substr(start, comma - start));
+    if (name.empty() || name_at_front(name) != name) {
+      return error(ErrorCode::kInvalidArgument, "expected names of extras, found '{}'",
+                   extras.substr(0, 64));
+    }
+    names->push_back(normalized_package_name(name));
+    start = comma + 1;
   }
   return trim(text.substr(end + 1));
+}
+
+// The commonest ways to name something that is no package of an index, each with its own words.
+Result<void> refuse_addresses(std::string_view text) {
+  const auto refuse = [&](std::string_view what) {
+    return error(ErrorCode::kInvalidArgument,
+                 "'{}' is {}; a package is asked for by name and version", text.substr(0, 64),
+                 what);
+  };
+  if (text.starts_with('-')) return refuse("an option of an installer");
+  if (text.starts_with("git+") || text.find("@ git+") != std::string_view::npos) {
+    return refuse("the address of a repository");
+  }
+  if (text.find("://") != std::string_view::npos) return refuse("an address");
+  const std::string_view before_marker = text.substr(0, text.find(';'));
+  if (before_marker.find('/') != std::string_view::npos || text.starts_with('.') ||
+      text.starts_with('~') || before_marker.ends_with(".whl") ||
+      before_marker.ends_with(".tar.gz")) {
+    return refuse("the path of a file");
+  }
+  if (before_marker.find('@') != std::string_view::npos) return refuse("an address");
+  return {};
+}
+
+// PEP 508: marker_or, marker_and and marker_expr of names, quoted strings and comparisons.
+class MarkerGrammar {
+ public:
+  explicit MarkerGrammar(std::string_view text) : rest_(trim(text)) {}
+
+  bool holds() { return alternatives(0) && rest_.empty(); }
+
+ private:
+  static constexpr int kDepthMax = 16;
+
+  bool alternatives(int depth) {
+    do {
+      if (!conjunction(depth)) return false;
+    } while (word("or"));
+    return true;
+  }
+
+  bool conjunction(int depth) {
+    do {
+      if (!comparison(depth)) return false;
+    } while (word("and"));
+    return true;
+  }
+
+  bool comparison(int depth) {
+    if (symbol("(")) return depth < kDepthMax && alternatives(depth + 1) && symbol(")");
+    return operand() && comparator() && operand();
+  }
+
+  bool comparator() {
+    for (std::string_view one : {"===", "==", "!=", "<=", ">=", "~=", "<", ">"}) {
+      if (symbol(one)) return true;
+    }
+    return word("in") || (word("not") && word("in"));
+  }
+
+  bool operand() {
+    for (std::string_view quote : {"'", "\""}) {
+      if (!symbol(quote)) continue;
+      const size_t end = rest_.find(quote);
+      if (end == std::string_view::npos) return false;
+      const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+      if (!std::all_of(rest_.begin(), rest_.begin() + static_cast<std::ptrdiff_t>(end),
+                       printable)) {
+        return false;
+      }
+      rest_ = trim(rest_.substr(end + 1));
+      return true;
+    }
+    for (std::string_view name :
+         {"python_version", "python_full_version", "os_name", "sys_platform", "platform_release",
+          "platform_system", "platform_version", "platform_machine",
+          "platform_python_implementation", "implementation_name", "implementation_version"}) {
+      if (word(name)) return true;
+    }
+    return false;
+  }
+
+  bool symbol(std::string_view text) {
+    if (!rest_.starts_with(text)) return false;
+    rest_ = trim(rest_.substr(text.size()));
+    return true;
+  }
+
+  bool word(std::string_view text) {
+    const auto in_word = [](char c) { return is_letter_or_digit(c) || c == '_'; };
+    if (rest_.size() > text.size() && in_word(rest_[text.size()])) return false;
+    return symbol(text);
+  }
+
+  std::string_view rest_;
+};
+
+Result<void> check_marker(std::string_view text) {
+  if (MarkerGrammar(text).holds()) return {};
+  return error(ErrorCode::kInvalidArgument,
+               "expected a marker such as python_version < '3.12' after ';', found '{}'",
+               text.substr(0, 64));
 }
 
 bool satisfies(const Version& installed, const VersionClause& clause) {
@@ -141,23 +248,22 @@ Result<Requirement> parse_requirement(std::string_view text) {
     return error(ErrorCode::kInvalidArgument, "longer than {} bytes", kTextMax);
   }
   const std::string_view whole = trim(text);
+  BCAI_TRY(refuse_addresses(whole));
   const std::string_view name = name_at_front(whole);
   if (name.empty()) {
     return error(ErrorCode::kInvalidArgument, "expected the name of a package, found '{}'",
                  whole.substr(0, 64));
   }
-  if (whole.find(';') != std::string_view::npos) {
-    return error(ErrorCode::kInvalidArgument, "'{}': markers (after ';') are not supported",
-                 whole.substr(0, 64));
+  Requirement requirement;
+  requirement.name = normalized_package_name(name);
+  BCAI_TRY_ASSIGN(const std::string_view rest,
+                  read_extras(trim(whole.substr(name.size())), &requirement.extras));
+  const size_t semicolon = std::min(rest.find(';'), rest.size());
+  BCAI_TRY_ASSIGN(requirement.clauses, parse_clauses(trim(rest.substr(0, semicolon))));
+  if (semicolon < rest.size()) {
+    requirement.marker = trim(rest.substr(semicolon + 1));
+    BCAI_TRY(check_marker(requirement.marker));
   }
-  if (whole.find('@') != std::string_view::npos) {
-    return error(ErrorCode::kInvalidArgument,
-                 "'{}': a package is asked for by name and version, not by address",
-                 whole.substr(0, 64));
-  }
-  BCAI_TRY_ASSIGN(const std::string_view versions, after_extras(trim(whole.substr(name.size()))));
-  Requirement requirement{.name = normalized_package_name(name), .clauses = {}};
-  BCAI_TRY_ASSIGN(requirement.clauses, parse_clauses(versions));
   return requirement;
 }
 
@@ -176,4 +282,4 @@ void check_requirements(const std::vector<std::string>& requirements,
   }
 }
 
-}  // namespace bcai::coordinator
+}  // namespace bcai::packaging

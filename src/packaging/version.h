@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace bcai::coordinator {
+namespace bcai::packaging {
 
 struct Version {
   int64_t epoch = 0;
@@ -34,4 +34,4 @@ std::strong_ordering compare_release(const Version& a, const Version& b);
 // "2.4.1" is within "2.4": the first parts of the release are those of `prefix`.
 bool is_within(const Version& version, const Version& prefix);
 
-}  // namespace bcai::coordinator
+}  // namespace bcai::packaging

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "coordinator/scheduler/requirement.h"
+#include "packaging/requirement.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace bcai::coordinator;
+  using namespace bcai::packaging;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const auto requirement = parse_requirement(text);
   if (requirement) {
