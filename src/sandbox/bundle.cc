@@ -11,6 +11,7 @@ namespace {
 constexpr int64_t kCpuPeriodUs = 100'000;
 constexpr int64_t kRuncDataBytes = 256'000'000;
 constexpr int64_t kShmBytesMax = int64_t{64} << 30;
+constexpr int kProxyPort = 3128;
 
 struct Range {
   const char* field;
@@ -141,6 +142,14 @@ json::array environment(const Task& task) {
   for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
     out.emplace_back(fmt::format("{}={}", name, threads));
   }
+  if (!task.proxy.empty()) {
+    for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}) {
+      out.emplace_back(fmt::format("{}=http://127.0.0.1:{}", name, kProxyPort));
+    }
+    for (const char* name : {"NO_PROXY", "no_proxy"}) {
+      out.emplace_back(fmt::format("{}=localhost,127.0.0.1", name));
+    }
+  }
   for (const auto& [name, value] : task.environment) out.emplace_back(name + "=" + value);
   return out;
 }
@@ -258,7 +267,7 @@ std::string make_task_json(const Task& task, std::string_view imports_policy) {
   for (const std::string& argument : task.arguments) arguments.emplace_back(argument);
   json::array allowed;
   for (const std::string& module : task.allowed_imports) allowed.emplace_back(module);
-  return to_text(json::object{
+  json::object out{
       {"filename", task.filename},
       {"arguments", std::move(arguments)},
       {"imports",
@@ -266,7 +275,12 @@ std::string make_task_json(const Task& task, std::string_view imports_policy) {
         {"allowed", std::move(allowed)},
         {"policy", policy ? *policy : json::value(nullptr)}}},
       {"carried_bytes_max", task.limits.carried_bytes_max},
-  });
+  };
+  if (!task.overlay.empty()) out["overlay"] = kOverlay;
+  if (!task.proxy.empty()) {
+    out["proxy"] = {{"port", kProxyPort}, {"socket", fmt::format("{}/proxy", kProxyDirectory)}};
+  }
+  return to_text(out);
 }
 
 }  // namespace bcai::sandbox

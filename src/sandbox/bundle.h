@@ -16,6 +16,9 @@ namespace bcai::sandbox {
 // The job's user inside. Its files look like root's to nobody.
 inline constexpr uint32_t kJobUid = 1000;
 
+inline constexpr const char* kOverlay = "/opt/environment";
+inline constexpr const char* kProxyDirectory = "/opt/proxy";
+
 struct Bind {
   std::string source;       // on the host
   std::string destination;  // inside

@@ -142,6 +142,7 @@ Result<void> Engine::Impl::prepare() {
                                     options.slots_max);
   }
   if (options.seccomp) seccomp = seccomp_profile();
+  if (options.seccomp) seccomp_internet = seccomp_profile(true);
   // runc leaves the job's first process to us, to be reaped and its status read.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno_error(errno, "become a subreaper");
   return {};
@@ -226,10 +227,11 @@ Result<Stage> Engine::Impl::make_stage(const Task& task, const Root& root_of_tas
 Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, const Stage& stage,
                                     const fs::path& bundle, const JobGroup& job_group,
                                     uint32_t uid) const {
+  const json::object& profile = task.proxy.empty() ? seccomp : seccomp_internet;
   const BundleContext context{.root = host.rootless ? root_of_task.tree.string() : kAttachAt,
                               .cgroup_path = job_group.runc_path(),
                               .cgroups = &cgroups,
-                              .seccomp = options.seccomp ? &seccomp : nullptr,
+                              .seccomp = options.seccomp ? &profile : nullptr,
                               .rootless = host.rootless,
                               .uid = uid,
                               .binds = stage.binds};

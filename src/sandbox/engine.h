@@ -37,6 +37,7 @@ struct Engine::Impl {
   BaseEnvironment environment;
   std::unique_ptr<Slots> slots;  // null when rootless
   json::object seccomp;
+  json::object seccomp_internet;  // of tasks with a proxy
 
   Result<void> prepare();
   Report run(const Task& task, const std::filesystem::path& artifacts_to,

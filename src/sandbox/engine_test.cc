@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -496,6 +498,79 @@ TEST_F(EngineTest, WithoutSeccompTheKernelIsOpen) {
   EXPECT_EQ(run(task(code)).out, "-1\n");
   engine->reset();
   fs::remove_all(state);
+}
+
+TEST_F(EngineTest, AnOverlayComesBeforeTheBaseAndCannotBeWritten) {
+  const fs::path overlay = artifacts_ / "overlay";
+  fs::create_directories(overlay);
+  ASSERT_TRUE(write_file(overlay / "added.py", "value = 42\n"));
+  Task t = task(
+      "import added, os, sys\n"
+      "base = [p for p in sys.path if p.startswith('/opt/venv')][0]\n"
+      "print(added.value, added.__file__, sys.path.index('/opt/environment') <"
+      " sys.path.index(base))\n"
+      "for name in ('added.py', 'more.py'):\n"
+      "    try: open('/opt/environment/' + name, 'w')\n"
+      "    except OSError as e: print(e.errno)\n"
+      "flags = os.statvfs('/opt/environment').f_flag\n"
+      "print(bool(flags & os.ST_RDONLY), bool(flags & os.ST_NOSUID), bool(flags & os.ST_NODEV))\n");
+  t.overlay = overlay;
+  EXPECT_EQ(run(t).out, "42 /opt/environment/added.py True\n30\n30\nTrue True True\n");
+  EXPECT_EQ(run(task("import sys; print('/opt/environment' in sys.path)")).out, "False\n");
+}
+
+// Answers each connection with what it said, in capitals.
+class Shouter {
+ public:
+  explicit Shouter(const fs::path& socket_path) : fd_(socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path.c_str());
+    EXPECT_EQ(bind(fd_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    EXPECT_EQ(listen(fd_.get(), 16), 0);
+    chmod(socket_path.c_str(), 0666);
+    thread_ = std::thread([this] {
+      while (true) {
+        const UniqueFd peer(accept(fd_.get(), nullptr, nullptr));
+        if (!peer) return;
+        char text[64];
+        const ssize_t got = read(peer.get(), text, sizeof text);
+        for (ssize_t i = 0; i < got; ++i) text[i] = static_cast<char>(toupper(text[i]));
+        if (got > 0) (void)!write(peer.get(), text, static_cast<size_t>(got));
+      }
+    });
+  }
+  ~Shouter() {
+    shutdown(fd_.get(), SHUT_RDWR);
+    thread_.join();
+  }
+
+ private:
+  UniqueFd fd_;
+  std::thread thread_;
+};
+
+TEST_F(EngineTest, AProxyIsAllThatATaskWithOneReaches) {
+  const fs::path directory = artifacts_ / "p";
+  fs::create_directories(directory);
+  const Shouter shouter(directory / "proxy");
+  const std::string code =
+      "import os, socket\n"
+      "print(os.environ['HTTPS_PROXY'], os.environ['no_proxy'])\n"
+      "for word in (b'one', b'two'):\n"
+      "    with socket.create_connection(('127.0.0.1', 3128)) as s:\n"
+      "        s.sendall(word); s.shutdown(socket.SHUT_WR); print(s.recv(64).decode())\n"
+      "for family in (socket.AF_INET6, socket.AF_NETLINK, socket.AF_VSOCK, socket.AF_PACKET):\n"
+      "    try: socket.socket(family, socket.SOCK_DGRAM); print('made', family)\n"
+      "    except OSError as e: print(e.errno, end=' ')\n"
+      "try: socket.create_connection(('192.0.2.1', 80), 1); print('connected')\n"
+      "except OSError as e: print(e.errno)\n";
+  Task t = task(code);
+  t.proxy = directory;
+  const Ran ran = run(t);
+  EXPECT_EQ(ran.out, "http://127.0.0.1:3128 localhost,127.0.0.1\nONE\nTWO\n1 1 1 1 101\n");
+  EXPECT_EQ(ran.err, "");
+  EXPECT_EQ(run(task("import socket; socket.socket(socket.AF_INET)")).report.exit_code, 1);
 }
 
 }  // namespace

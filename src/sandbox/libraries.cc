@@ -31,10 +31,12 @@ class Finder {
  public:
   explicit Finder(const fs::path& present) : present_(present) {}
 
-  Result<LibrarySet> run(const std::vector<fs::path>& places) {
+  Result<LibrarySet> run(const std::vector<fs::path>& places,
+                         const std::vector<std::string>& welcome) {
     for (const fs::path& place : places) add_place(place);
     // What libc opens by itself when a thread is cancelled or unwound.
     find("libgcc_s.so.1", {}, {});
+    for (const std::string& name : welcome) find(name, {}, {});
     while (!queue_.empty()) {
       const fs::path file = queue_.front();
       queue_.pop_front();
@@ -108,8 +110,9 @@ class Finder {
 
 }  // namespace
 
-Result<LibrarySet> find_libraries(const std::vector<fs::path>& places, const fs::path& present) {
-  return Finder(present).run(places);
+Result<LibrarySet> find_libraries(const std::vector<fs::path>& places, const fs::path& present,
+                                  const std::vector<std::string>& welcome) {
+  return Finder(present).run(places, welcome);
 }
 
 Result<void> check_complete(const LibrarySet& set) {

@@ -21,9 +21,11 @@ struct LibrarySet {
 };
 
 // Every ELF file among and below `places` is read, and what it needs, in turn. Names that lie below
-// `present` are already where the loader finds them and are left out.
+// `present` are already where the loader finds them and are left out. `welcome` are names that are
+// added where this machine has them.
 Result<LibrarySet> find_libraries(const std::vector<std::filesystem::path>& places,
-                                  const std::filesystem::path& present);
+                                  const std::filesystem::path& present,
+                                  const std::vector<std::string>& welcome = {});
 
 // kFailedPrecondition, with their names, when libraries are missing.
 Result<void> check_complete(const LibrarySet& set);

@@ -19,7 +19,12 @@ namespace fs = std::filesystem;
 namespace {
 
 // Raised when a root of the same interpreter would be built differently.
-constexpr int kFormatVersion = 2;
+constexpr int kFormatVersion = 3;
+// What a wheel may ask of the machine (PEP 600, the lists of manylinux), less what draws windows.
+const std::vector<std::string> kLibrariesOfWheels = {
+    "libstdc++.so.6", "libz.so.1",   "libexpat.so.1",  "libresolv.so.2",
+    "libm.so.6",      "librt.so.1",  "libutil.so.1",   "libpthread.so.0",
+    "libdl.so.2",     "libnsl.so.1", "libatomic.so.1", "libmvec.so.1"};
 constexpr Millis kCompileTimeout{300'000};
 
 std::string short_digest(std::string_view text) { return Sha256::of(text).text().substr(0, 20); }
@@ -119,8 +124,9 @@ Result<void> copy_libraries(const LibrarySet& set, const fs::path& root) {
 Result<void> build(const Interpreter& interpreter, const fs::path& root) {
   const std::string versioned = "python" + interpreter.short_version();
   const fs::path library = root / "usr/lib" / versioned;
-  for (const char* name : {"", "usr", "usr/bin", "usr/lib", "proc", "dev", "tmp", "work", "in",
-                           "opt", "opt/bcai", "opt/venv", "opt/venv/lib"}) {
+  for (const char* name :
+       {"", "usr", "usr/bin", "usr/lib", "proc", "dev", "tmp", "work", "in", "opt", "opt/bcai",
+        "opt/environment", "opt/proxy", "opt/venv", "opt/venv/lib"}) {
     BCAI_TRY(make_open_directory(root / name));
   }
   // runc gives a tmpfs the mode of the directory that it covers, whatever the options say.
@@ -138,7 +144,8 @@ Result<void> build(const Interpreter& interpreter, const fs::path& root) {
   }
   std::vector<fs::path> places = {interpreter.program, library / "lib-dynload"};
   if (!interpreter.site_packages.empty()) places.push_back(interpreter.site_packages);
-  BCAI_TRY_ASSIGN(const LibrarySet libraries, find_libraries(places, interpreter.site_packages));
+  BCAI_TRY_ASSIGN(const LibrarySet libraries,
+                  find_libraries(places, interpreter.site_packages, kLibrariesOfWheels));
   BCAI_TRY(copy_libraries(libraries, root));
   if (!compiled(library)) BCAI_TRY(compile(interpreter.program, library, root));
   return write_etc(root / "etc");

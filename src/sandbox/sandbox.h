@@ -60,6 +60,12 @@ struct Task {
   // Not empty: instead of Python, EngineOptions::native_program with these arguments, in a root
   // that holds it and its shared libraries and no Python. What concerns Python alone is ignored.
   std::vector<std::string> native;
+  // Site-packages that the task adds to the base, mounted read-only at /opt/environment and looked
+  // at before the base's; "" for none.
+  std::filesystem::path overlay;
+  // A directory with a unix socket named "proxy": of an outgoing HTTP proxy, which the task finds
+  // at http://127.0.0.1:3128 and in HTTP_PROXY and its like. "": the task reaches nothing.
+  std::filesystem::path proxy;
   Limits limits;
 };
 

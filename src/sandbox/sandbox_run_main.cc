@@ -8,7 +8,7 @@
 // --runc PROGRAM, --no-seccomp ("seccomp": false), --artifacts DIR, --parallel N, --repeat N.
 //
 // A task: {"id", "code" | "code_file", "filename", "arguments": […], "environment": {…},
-// "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […],
+// "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […], "overlay", "proxy",
 // "cancel_after_ms", "limits": {"memory_bytes_max": …, … , "grace_ms"}}.
 // Prints {"host": …, "make_ms": …, "runs": [{"report", "stdout", "stderr", "messages",
 // "total_ms"}]}; exit code 0 when everything could be run, whatever came of it.
@@ -108,6 +108,8 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
   task.filename = text(object, "filename", task.filename);
   task.arguments = texts(object, "arguments");
   task.native = texts(object, "native");
+  task.overlay = text(object, "overlay", "");
+  task.proxy = text(object, "proxy", "");
   task.allowed_imports = texts(object, "allowed_imports");
   task.imports_restricted = flag(object, "imports_restricted", true);
   if (const json::value* environment = member(object, "environment");

@@ -17,6 +17,7 @@ constexpr ArgumentRule masked(unsigned index, uint64_t mask, uint64_t value) {
 }
 
 constexpr uint64_t kAfUnix = 1;
+constexpr uint64_t kAfInet = 2;
 // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 constexpr uint64_t kNamespaceFlags = 0x7E020000;
 
@@ -221,19 +222,34 @@ json::object encode(const ArgumentRule& rule) {
   return out;
 }
 
+// A rule compares an argument once, so "one of two" is one rule for each, and "none of them" is
+// "more than the larger": AF_UNSPEC, which is 0, makes no socket.
+void add_internet_sockets(json::array* calls) {
+  const auto add = [&](const char* action, const char* compare) -> json::object& {
+    const json::object argument{{"index", 0}, {"value", kAfInet}, {"op", compare}};
+    calls->push_back(json::object{
+        {"names", json::array{"socket"}}, {"action", action}, {"args", json::array{argument}}});
+    return calls->back().as_object();
+  };
+  add("SCMP_ACT_ALLOW", "SCMP_CMP_LE");
+  add("SCMP_ACT_ERRNO", "SCMP_CMP_GT")["errnoRet"] = EPERM;
+}
+
 }  // namespace
 
 std::span<const SeccompRule> seccomp_rules() { return kRules; }
 
-json::object seccomp_profile() {
+json::object seccomp_profile(bool internet) {
   json::array calls;
   for (const SeccompRule& rule : kRules) {
+    if (internet && rule.calls == "socket") continue;
     json::object entry{{"names", words(rule.calls)}};
     entry["action"] = rule.errno_value == 0 ? "SCMP_ACT_ALLOW" : "SCMP_ACT_ERRNO";
     if (rule.errno_value != 0) entry["errnoRet"] = rule.errno_value;
     if (rule.argument) entry["args"] = json::array{encode(*rule.argument)};
     calls.push_back(std::move(entry));
   }
+  if (internet) add_internet_sockets(&calls);
   return {{"defaultAction", "SCMP_ACT_ERRNO"},
           {"defaultErrnoRet", kSeccompDefaultErrno},
           {"architectures", json::array{native_architecture()}},

@@ -35,7 +35,9 @@ std::span<const SeccompRule> seccomp_rules();
 inline constexpr int kSeccompDefaultErrno = 38;  // ENOSYS
 
 // linux.seccomp of the OCI runtime specification, for this machine's architecture alone: a call by
-// another one's numbers (i386, x32) ends the process with SIGSYS.
-json::object seccomp_profile();
+// another one's numbers (i386, x32) ends the process with SIGSYS. `internet`: sockets of AF_INET
+// may be made too, for the way to a proxy through the loopback of an otherwise empty network
+// namespace.
+json::object seccomp_profile(bool internet = false);
 
 }  // namespace bcai::sandbox

@@ -101,5 +101,28 @@ TEST(Seccomp, ProfileRefusesByDefaultAndKnowsOneArchitecture) {
   EXPECT_EQ(unix_only, 1u);
 }
 
+TEST(Seccomp, InternetAddsOneFamilyOfSocketsAndNothingElse) {
+  const json::object profile = seccomp_profile(true);
+  const json::object closed = seccomp_profile();
+  std::vector<std::string> about_socket;
+  json::array others;
+  for (const json::value& entry : profile.at("syscalls").as_array()) {
+    if (entry.at("names").as_array().at(0).as_string() == "socket") {
+      about_socket.push_back(to_text(entry.at("args").as_array().at(0)) + " " +
+                             std::string(entry.at("action").as_string()));
+    } else {
+      others.push_back(entry);
+    }
+  }
+  json::array closed_others;
+  for (const json::value& entry : closed.at("syscalls").as_array()) {
+    if (entry.at("names").as_array().at(0).as_string() != "socket") closed_others.push_back(entry);
+  }
+  EXPECT_EQ(others, closed_others);
+  EXPECT_EQ(about_socket, (std::vector<std::string>{
+                              R"({"index":0,"value":2,"op":"SCMP_CMP_LE"} SCMP_ACT_ALLOW)",
+                              R"({"index":0,"value":2,"op":"SCMP_CMP_GT"} SCMP_ACT_ERRNO)"}));
+}
+
 }  // namespace
 }  // namespace bcai::sandbox

@@ -98,6 +98,15 @@ Result<void> fill(int in, int work, const Task& task, const std::string& task_js
   return {};
 }
 
+// Of this machine, shown to the task.
+std::vector<std::pair<std::filesystem::path, std::string>> task_directories(const Task& task) {
+  std::vector<std::pair<std::filesystem::path, std::string>> out;
+  if (!task.native.empty()) return out;
+  if (!task.overlay.empty()) out.emplace_back(task.overlay, kOverlay);
+  if (!task.proxy.empty()) out.emplace_back(task.proxy, kProxyDirectory);
+  return out;
+}
+
 }  // namespace
 
 Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string& task_json,
@@ -117,6 +126,10 @@ Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string
   if (!root.interpreter.site_packages.empty()) {
     BCAI_TRY_ASSIGN(UniqueFd site, clone_read_only(root.interpreter.site_packages));
     attach(std::move(site), root.site_packages_inside());
+  }
+  for (const auto& [path, inside] : task_directories(task)) {
+    BCAI_TRY_ASSIGN(UniqueFd mount, clone_read_only(path));
+    attach(std::move(mount), inside);
   }
   const auto in_bytes = static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
   BCAI_TRY_ASSIGN(UniqueFd in, make_tmpfs({.bytes_max = in_bytes, .inodes_max = 8, .mode = 0755}));
@@ -146,6 +159,9 @@ Result<Stage> stage_directories(const Task& task, const Root& root, const std::s
   if (!root.runner.empty()) stage.binds.push_back({root.runner, "/opt/bcai", false});
   if (!root.interpreter.site_packages.empty()) {
     stage.binds.push_back({root.interpreter.site_packages, root.site_packages_inside(), false});
+  }
+  for (const auto& [path, inside] : task_directories(task)) {
+    stage.binds.push_back({path, inside, false});
   }
   return stage;
 }

@@ -22,6 +22,7 @@ from posix import (
     _exit,
     chdir,
     close,
+    dup2,
     fork,
     fstat,
     getpid,
@@ -57,7 +58,7 @@ class _Scanner:
 def main(in_directory, work_directory, site_packages=None):
     task = make_scanner(_Scanner)(_read(in_directory + "/task.json").decode(), 0)[0]
     code = _read(in_directory + "/main.py")
-    _become_second_process()
+    _become_second_process(task.get("proxy"))
     _control.open_pipe()
     job = _Job(task, code, in_directory, work_directory.rstrip("/"))
     signal(SIGTERM, job.on_terminate)
@@ -78,8 +79,10 @@ def _read(path):
     return b"".join(parts)
 
 
-def _become_second_process():
+def _become_second_process(proxy):
     try:
+        if proxy:
+            _start_relay(proxy)
         child = fork()
     except OSError:
         return  # only one process is allowed: then the job is the first
@@ -95,6 +98,22 @@ def _become_second_process():
         pid, status = waitpid(-1, 0)
         if pid == child:
             _exit(128 + WTERMSIG(status) if WIFSIGNALED(status) else WEXITSTATUS(status))
+
+
+def _start_relay(proxy):
+    """A process of its own brings what comes to a port of the loopback to the proxy's socket. It
+    listens before the job begins, and ends with the sandbox."""
+    from bcai import _relay
+    listener = _relay.listen(proxy["port"])
+    if fork() == 0:
+        null = open("/dev/null", O_RDONLY)
+        for fd in range(4):  # neither the job's output nor its control pipe
+            dup2(null, fd)
+        try:
+            _relay.serve(listener, proxy["socket"])
+        finally:
+            _exit(1)
+    listener.close()
 
 
 class _Job:
@@ -130,7 +149,8 @@ class _Job:
                                                 self.work_directory + "/", patches))
         major, minor = sys.version_info[:2]
         site_packages = site_packages or f"/opt/venv/lib/python{major}.{minor}/site-packages"
-        sys.path[:] = [self.work_directory, *sys.path, site_packages]
+        overlay = [self.task["overlay"]] if self.task.get("overlay") else []
+        sys.path[:] = [self.work_directory, *sys.path, *overlay, site_packages]
         sys.argv[:] = [self.filename, *self.task.get("arguments", ())]
         import _sitebuiltins  # frozen; `site` gives scripts these two
         import builtins
