@@ -16,7 +16,7 @@ import checks
 import setup
 
 ROOT = setup.ROOT
-STAGES = ["check", "unit", "fuzz", "python", "escape", "docs", "e2e", "crash"]
+STAGES = ["check", "unit", "fuzz", "python", "escape", "environment", "docs", "e2e", "crash"]
 # Only when it is named: it compiles everything once more.
 ON_REQUEST = ["wheel"]
 FUZZ_SECONDS = 3
@@ -142,11 +142,13 @@ def run(stages: list[str], build: Callable[..., None],
             build("asan-ubsan")
             count = run_fuzzers(FUZZ_SECONDS)
         else:
-            build("release", ["bcai", "sandbox_run", "onnx_run", "_vm", "vm_bits"])
+            build("release", ["bcai", "sandbox_run", "environment_run", "onnx_run", "_vm",
+                              "vm_bits"])
             paths = {
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
                            "tests/vm", "tests/python_vm"],
                 "escape": ["tests/escape"],
+                "environment": ["tests/environment"],
                 # Alone: it starts the network of the README, with nothing else on the machine.
                 "docs": ["tests/e2e/test_docs.py"],
                 "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",

@@ -70,7 +70,10 @@ Usage usage_of(const Ending& ending, const Limits& limits) {
 CollectLimits collect_limits(const Limits& limits) {
   return {.artifacts_max = limits.artifacts_max,
           .artifact_bytes_max = limits.artifact_bytes_max,
-          .carried_bytes_max = limits.carried_bytes_max};
+          .carried_bytes_max = limits.carried_bytes_max,
+          // Directories count too.
+          .entries_max = static_cast<int>(std::max<int64_t>(5000, 2 * limits.artifacts_max)),
+          .depth_max = limits.artifact_depth_max};
 }
 
 Result<UniqueFd> lock_state(const fs::path& state) {

@@ -37,6 +37,7 @@ struct Limits {
   int64_t output_bytes_max = 10'000'000;       // kept of stdout and stderr together
   int64_t output_bytes_kill = 640'000'000;     // written: the job is ended, "over_output"
   int64_t artifacts_max = 64;                  // files below outputs/
+  int artifact_depth_max = 8;                  // directories on the way to one
   int64_t artifact_bytes_max = 1'000'000'000;  // of all of them
   int64_t carried_bytes_max = 64'000'000;      // of tensors and arrays among the outputs
   Millis grace{2'000};                         // SIGTERM to SIGKILL at the wall limit
