@@ -57,6 +57,18 @@ void be_first_to_go() {
   close(file);
 }
 
+// No network, and no rights over this machine. Root may have the first without the second, where
+// the kernel allows nobody a user namespace.
+void leave_the_network() {
+  constexpr int kApart = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+  if (unshare(CLONE_NEWUSER | kApart) == 0 || unshare(kApart) == 0) return;
+  constexpr std::string_view kWhy =
+      "bcai: error: this kernel gives no network namespace to anybody but root; "
+      "allow user namespaces (sysctl user.max_user_namespaces) or run the coordinator as root\n";
+  [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, kWhy.data(), kWhy.size());
+  _exit(126);
+}
+
 // Between fork and exec: system calls only, for other threads may hold locks.
 [[noreturn]] void become_rerun(const Command& command, pid_t parent) {
   const int null = open("/dev/null", O_RDWR);
@@ -67,8 +79,8 @@ void be_first_to_go() {
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
-  if (geteuid() == 0) unshare(CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS);
   be_first_to_go();
+  leave_the_network();
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   limit(RLIMIT_CORE, 0);
