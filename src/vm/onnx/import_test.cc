@@ -96,6 +96,14 @@ TEST(ImportTest, NamedDimensionsBecomeSymbols) {
   EXPECT_TRUE(result->program.files.empty());
 }
 
+TEST(ImportTest, AQuestionMarkIsNoName) {
+  const auto result =
+      import_onnx_bytes(model(simple_graph(node("Relu", {"x"}, "y"), {"N", "?", "?"})), {}, {});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_EQ(to_text(result->program.functions[0].result_types[0], result->program.symbols),
+            "f32[N,x_1,x_2]");
+}
+
 TEST(ImportTest, ShapesAreComputedWithSymbols) {
   // Reshape(x, Concat(Shape(x)[0:1], [-1])) of [B,4,6].
   Message graph;

@@ -140,8 +140,9 @@ std::optional<Shape> Importer::input_shape(const ValueInfo& info) {
       shape.push_back(Dim(*extent.value));
       continue;
     }
-    const std::string name =
-        extent.name.empty() ? fmt::format("{}_{}", info.name, axis) : extent.name;
+    // Paddle's exporter calls every unknown dimension "?": two of them need not be equal.
+    const bool has_name = !extent.name.empty() && extent.name != "?";
+    const std::string name = has_name ? extent.name : fmt::format("{}_{}", info.name, axis);
     const Dim dim = named_extent(name, axis == 0);
     if (!dim.valid()) return std::nullopt;
     shape.push_back(dim);
