@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pathlib
 import sys
 import time
@@ -17,7 +18,6 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODELS = ROOT / "build" / "models" / "node_modules" / "@gutenye" / "ocr-models" / "assets"
 WITH_COMPILE = True
 # The extension module as it was built, not installed.
 bcai.__path__.append(str(ROOT / "build" / "release" / "python" / "bcai"))
@@ -398,7 +398,9 @@ def ocr_case(name: str, file: str, shape: Sequence[int]) -> Case:
     def contenders(threads: int) -> dict[str, Call]:
         from bcai import Model
 
-        path = str(MODELS / file)
+        package = importlib.util.find_spec("rapidocr_onnxruntime")
+        assert package and package.submodule_search_locations, "needs the models of ./dev setup"
+        path = str(pathlib.Path(package.submodule_search_locations[0], "models", file))
         model = Model.load(path, shapes={"x": list(shape)})
         return {"bcai": bcai_call(model, threads, x),
                 "onnxruntime": onnxruntime_call(path, threads, x)}
