@@ -515,6 +515,12 @@ CLI::App* Declarations::add_vm_import(CLI::App* vm) {
   import->add_option("--shape", vm_.shapes, "Of ONNX: an input's whole shape (repeatable)")
       ->type_name("NAME=N,N,…")
       ->allow_extra_args(false);
+  import
+      ->add_option("--value", vm_.values,
+                   "Of ONNX: an input that is a constant instead, its numbers or .npy file: "
+                   "integers are i64, others f32 (repeatable)")
+      ->type_name("NAME=N,…")
+      ->allow_extra_args(false);
   const auto add_count = [import](const char* name, int64_t& count, const char* meaning) {
     import->add_option(name, count, meaning)->type_name("N")->check(CLI::Range(1, 1 << 30));
   };
@@ -562,6 +568,10 @@ void Declarations::add_vm_runs(CLI::App* vm) {
   for (CLI::App* app : {run, check}) {
     app->add_option("--input", vm_.inputs, "An input and its .npy file (repeatable)")
         ->type_name("NAME=FILE")
+        ->allow_extra_args(false);
+    app->add_option("--value", vm_.values,
+                    "An input of at most one axis, by its numbers (repeatable)")
+        ->type_name("NAME=N,…")
         ->allow_extra_args(false);
     add_weights(app);
     add_threads(app);

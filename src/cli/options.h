@@ -190,6 +190,7 @@ struct VmOptions {
   std::string output;
   std::vector<std::string> bindings;  // SYMBOL=NUMBER
   std::vector<std::string> inputs;    // NAME=FILE.npy
+  std::vector<std::string> values;    // NAME=NUMBER,NUMBER,…
   std::vector<std::string> weights;   // safetensors files
   std::string receipt;
   std::string as_job;               // the directory of a job, which gets what a job leaves

@@ -127,7 +127,7 @@ Result<std::vector<vm::Tensor>> run_on_processor(const VmOptions& options, const
 Result<Ran> run_program(const VmOptions& options, const Context& context, Evidence evidence) {
   BCAI_TRY_ASSIGN(const vm::VerifiedProgram verified, read_verified_program(options.program));
   BCAI_TRY_ASSIGN(const std::vector<vm::Tensor> inputs,
-                  read_inputs(verified.program(), options.inputs));
+                  read_inputs(verified.program(), options.inputs, options.values));
   std::vector<std::vector<int64_t>> shapes;
   for (const vm::Tensor& input : inputs) shapes.push_back(input.dims());
   std::vector<vm::ProgramFinding> findings;
@@ -275,6 +275,7 @@ Result<vm::VerifiedProgram> import_onnx(const VmOptions& options,
                                         const std::filesystem::path& path) {
   vm::onnx::ImportOptions wanted;
   BCAI_TRY_ASSIGN(wanted.shapes, parse_shapes(options.shapes));
+  BCAI_TRY_ASSIGN(wanted.values, read_values(options.values));
   BCAI_TRY_ASSIGN(vm::onnx::Imported imported, vm::onnx::import_onnx(options.program, wanted));
   BCAI_TRY_ASSIGN(const vm::Model model,
                   vm::Model::of_tensors(std::move(imported.program), imported.weights));
@@ -302,9 +303,9 @@ Result<vm::VerifiedProgram> import_directory(const VmOptions& options, const Con
 Result<void> import(const VmOptions& options, const Context& context) {
   std::error_code ignored;
   const bool is_directory = std::filesystem::is_directory(options.program, ignored);
-  if (is_directory && !options.shapes.empty()) {
-    return error(ErrorCode::kInvalidArgument, "--shape is for ONNX models; {} is a directory",
-                 options.program);
+  if (is_directory && !(options.shapes.empty() && options.values.empty())) {
+    return error(ErrorCode::kInvalidArgument,
+                 "--shape and --value are for ONNX models; {} is a directory", options.program);
   }
   if (!is_directory && (options.batch > 0 || options.sequence > 0 || options.cache > 0)) {
     return error(ErrorCode::kInvalidArgument,

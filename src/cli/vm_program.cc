@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/vm_program.h"
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <cstring>
 #include <iostream>
 #include <iterator>
 
 #include "base/file.h"
+#include "vm/text/number.h"
 #include "vm/text/text.h"
 
 namespace bcai::cli {
@@ -32,6 +35,42 @@ Result<std::pair<std::string, std::string>> split_word(const std::string& word,
     return error(ErrorCode::kInvalidArgument, "expected {}, found '{}'", expected, word);
   }
   return std::pair(word.substr(0, equals), word.substr(equals + 1));
+}
+
+using Tensors = std::map<std::string, vm::Tensor, std::less<>>;
+
+Result<vm::Tensor> read_npy(const std::string& path) {
+  BCAI_TRY_ASSIGN(const std::string file, read_file(path, int64_t{1} << 36));
+  Result<vm::Tensor> tensor = vm::parse_npy(file);
+  return tensor ? std::move(tensor)
+                : error(tensor.error().code, "{}: {}", path, tensor.error().message);
+}
+
+// One number is a scalar, several are a vector. Absent when one does not fit the dtype.
+std::optional<vm::Tensor> parse_numbers(vm::DType dtype, std::string_view text) {
+  std::string bytes;
+  int64_t count = 0;
+  for (size_t begin = 0; begin <= text.size(); ++count) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    std::string_view number = text.substr(begin, end - begin);
+    const bool negative = number.starts_with('-');
+    if (negative) number.remove_prefix(1);
+    if (!vm::append_element(dtype, negative, number, &bytes)) return std::nullopt;
+    begin = end + 1;
+  }
+  vm::Tensor tensor(dtype, count == 1 ? std::vector<int64_t>{} : std::vector<int64_t>{count});
+  std::memcpy(tensor.bytes().data(), bytes.data(), bytes.size());
+  return tensor;
+}
+
+Result<void> give(const std::string& name, vm::Tensor tensor, Tensors* given) {
+  if (given->emplace(name, std::move(tensor)).second) return {};
+  return error(ErrorCode::kInvalidArgument, "input '{}' is given twice", name);
+}
+
+Error no_such_input(const vm::Function& main, std::string_view name) {
+  return error(ErrorCode::kInvalidArgument, "the program has no input '{}', only {}", name,
+               fmt::join(main.argument_names, ", "));
 }
 
 }  // namespace
@@ -76,19 +115,28 @@ Result<vm::BoundProgram> bind_program(const vm::VerifiedProgram& program, vm::Bi
 }
 
 Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
-                                            const std::vector<std::string>& words) {
+                                            const std::vector<std::string>& files,
+                                            const std::vector<std::string>& values) {
   const vm::Function& main = program.functions[0];
-  std::map<std::string, vm::Tensor> given;
-  for (const std::string& word : words) {
+  Tensors given;
+  for (const std::string& word : files) {
     BCAI_TRY_ASSIGN(const auto pair, split_word(word, "INPUT=FILE.npy"));
-    BCAI_TRY_ASSIGN(const std::string file, read_file(pair.second, int64_t{1} << 36));
-    Result<vm::Tensor> tensor = vm::parse_npy(file);
+    BCAI_TRY_ASSIGN(vm::Tensor tensor, read_npy(pair.second));
+    BCAI_TRY(give(pair.first, std::move(tensor), &given));
+  }
+  for (const std::string& word : values) {
+    BCAI_TRY_ASSIGN(const auto pair, split_word(word, "INPUT=NUMBER,…"));
+    const auto name = std::find(main.argument_names.begin(), main.argument_names.end(), pair.first);
+    if (name == main.argument_names.end()) return no_such_input(main, pair.first);
+    const size_t index = static_cast<size_t>(name - main.argument_names.begin());
+    const vm::Type& type = main.values[main.body.arguments[index]];
+    std::optional<vm::Tensor> tensor = parse_numbers(type.dtype, pair.second);
     if (!tensor) {
-      return error(tensor.error().code, "{}: {}", pair.second, tensor.error().message);
+      return error(ErrorCode::kInvalidArgument, "input '{}': expected numbers of {}, found '{}'",
+                   pair.first, vm::dtype_name(type.dtype), pair.second);
     }
-    if (!given.emplace(pair.first, *std::move(tensor)).second) {
-      return error(ErrorCode::kInvalidArgument, "input '{}' is given twice", pair.first);
-    }
+    if (type.shape.rank() == 1) tensor = tensor->reshaped({tensor->elements()});
+    BCAI_TRY(give(pair.first, *std::move(tensor), &given));
   }
   std::vector<vm::Tensor> inputs;
   for (const std::string& name : main.argument_names) {
@@ -100,11 +148,28 @@ Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
     inputs.push_back(std::move(found->second));
     given.erase(found);
   }
-  if (!given.empty()) {
-    return error(ErrorCode::kInvalidArgument, "the program has no input '{}', only {}",
-                 given.begin()->first, fmt::join(main.argument_names, ", "));
-  }
+  if (!given.empty()) return no_such_input(main, given.begin()->first);
   return inputs;
+}
+
+Result<Tensors> read_values(const std::vector<std::string>& words) {
+  Tensors values;
+  for (const std::string& word : words) {
+    BCAI_TRY_ASSIGN(const auto pair, split_word(word, "INPUT=NUMBER,… or INPUT=FILE.npy"));
+    if (pair.second.ends_with(".npy")) {
+      BCAI_TRY_ASSIGN(vm::Tensor tensor, read_npy(pair.second));
+      BCAI_TRY(give(pair.first, std::move(tensor), &values));
+      continue;
+    }
+    std::optional<vm::Tensor> tensor = parse_numbers(vm::DType::kI64, pair.second);
+    if (!tensor) tensor = parse_numbers(vm::DType::kF32, pair.second);
+    if (!tensor) {
+      return error(ErrorCode::kInvalidArgument, "input '{}': expected numbers, found '{}'",
+                   pair.first, pair.second);
+    }
+    BCAI_TRY(give(pair.first, *std::move(tensor), &values));
+  }
+  return values;
 }
 
 std::string npy_file_name(std::string_view name) {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,9 +29,15 @@ Result<vm::Binding> parse_binding(const std::vector<std::string>& words);
 Result<vm::BoundProgram> bind_program(const vm::VerifiedProgram& program, vm::Binding binding,
                                       bool largest);
 
-// "x=x.npy", one for each argument of main, in main's order.
+// "x=x.npy" in `files` or "x=0,1.5" in `values`, one for each argument of main; in main's order.
 Result<std::vector<vm::Tensor>> read_inputs(const vm::Program& program,
-                                            const std::vector<std::string>& words);
+                                            const std::vector<std::string>& files,
+                                            const std::vector<std::string>& values);
+
+// "sr=16000", "shape=1,-1", "scale=0.5", "mask=mask.npy": one number is a scalar, several are a
+// vector; i64 where all are integers, f32 otherwise.
+Result<std::map<std::string, vm::Tensor, std::less<>>> read_values(
+    const std::vector<std::string>& words);
 
 // The file for an argument or a result of this name, which may be any text: letters, digits, "_"
 // and

@@ -28,6 +28,26 @@ def type_text(array: np.ndarray) -> str:
     return f"{NAMES[array.dtype.name]}[{','.join(map(str, array.shape))}]"
 
 
+def bcai_vm(directory: Path, *words: str | Path) -> str:
+    """What `bcai vm WORDS` prints in this directory."""
+    done = subprocess.run([Path(BCAI).resolve(), "vm", *map(str, words)], cwd=directory,
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
+def run_saved(directory: Path, program: str, inputs: dict[str, np.ndarray],
+              *options: str | Path) -> dict[str, np.ndarray]:
+    """The results of a program in this directory, by name."""
+    words: list[str | Path] = ["run", program, "--json", "--output-dir", "out", *options]
+    for i, (name, array) in enumerate(inputs.items()):
+        np.save(directory / f"input_{i}.npy", array)
+        words += ["--input", f"{name}=input_{i}.npy"]
+    results = json.loads(bcai_vm(directory, *words))
+    return {name: np.load(directory / result["file"]) for name, result in results.items()}
+
+
 class Machine:
     """One directory in which programs run."""
 

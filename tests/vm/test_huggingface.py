@@ -593,7 +593,7 @@ def test_text_that_is_no_index(home):
 @pytest.mark.parametrize(("options", "message"), [
     (["--cache", "33"], "a cache of 33 rows, expected 1 to 32"),
     (["--sequence", "9", "--cache", "8"], "a sequence of 9 is longer than the cache of 8 rows"),
-    (["--shape", "input_ids=1,2"], "--shape is for ONNX models; model is a directory"),
+    (["--shape", "input_ids=1,2"], "--shape and --value are for ONNX models; model is a directory"),
 ])
 def test_refused_options(options, message, home):
     saved(home)

@@ -217,6 +217,37 @@ def test_inputs_are_checked(machine: Machine) -> None:
         machine.run(LINEAR, {"x": x, "w": w.astype(np.int64)})
 
 
+VALUES = """bcvm 1.0 profile n1
+sym N in [1,8]
+func @main(%x: f32[], %k: i32[N]) -> (%y: f32[], %z: i32[N]) {
+  %a = Neg %x : f32[]
+  %b = Neg %k : i32[N]
+  return %a, %b
+}
+"""
+
+
+def test_inputs_as_numbers(machine: Machine) -> None:
+    out = machine.run(VALUES, {}, ["--value", "x=1.5", "--value", "k=-3,4"])
+    assert out["y"] == -1.5 and out["y"].shape == ()
+    np.testing.assert_array_equal(out["z"], [3, -4])
+    out = machine.run(VALUES, {"x": np.array(2, np.float32)}, ["--value", "k=5"])
+    assert out["z"].tolist() == [-5]
+
+
+@pytest.mark.parametrize(("x", "k", "message"), [
+    ("x=1,2", "k=4", r"input x: \[2\], expected \[\]"),
+    ("x=1", "k=4.5", "input 'k': expected numbers of i32, found '4.5'"),
+    ("x=", "k=4", "input 'x': expected numbers of f32, found ''"),
+    ("x=1", "q=4", "the program has no input 'q', only x, k"),
+    ("x=1", "x=2", "input 'x' is given twice"),
+    ("x=1", "k", "expected INPUT=NUMBER,…, found 'k'"),
+])
+def test_numbers_are_checked(machine: Machine, x: str, k: str, message: str) -> None:
+    with pytest.raises(Refused, match=message):
+        machine.run(VALUES, {}, ["--value", x, "--value", k])
+
+
 def test_the_reference_page_is_the_table() -> None:
     page = ROOT / "docs" / "reference" / "instructions.md"
     assert page.read_text() == bcai("isa", "--markdown").stdout, (
