@@ -39,8 +39,10 @@ def bcai_vm(directory: Path, *words: str | Path) -> str:
 
 def run_saved(directory: Path, program: str, inputs: dict[str, np.ndarray],
               *options: str | Path) -> dict[str, np.ndarray]:
-    """The results of a program in this directory, by name."""
+    """The results of a program in this directory, by name; its weights lie beside it, if any."""
     words: list[str | Path] = ["run", program, "--json", "--output-dir", "out", *options]
+    weights = Path(program).with_suffix(".safetensors")
+    words += ["--weights", weights] if (directory / weights).exists() else []
     for i, (name, array) in enumerate(inputs.items()):
         np.save(directory / f"input_{i}.npy", array)
         words += ["--input", f"{name}=input_{i}.npy"]

