@@ -4,7 +4,8 @@
 A ratio is the median over rounds of the peer's time divided by ours in the same round: above 1, we
 are faster. All have the same threads and 32-bit floats. A floor is the FLOPs over a loop of
 multiply-adds, or the bytes over a loop of loads, measured beside. Peers are installed into an
-environment of their own the first time. --only WORD selects cases, --threads N the threads.
+environment of their own the first time. --only WORD selects cases ("verification" among them),
+--threads N the threads.
 """
 
 from __future__ import annotations
@@ -134,6 +135,25 @@ def load_time() -> list[measure.Row]:
                         statistics.median(samples[1:]), "ms", goal="≤ 50")]
 
 
+def verification() -> list[measure.Row]:
+    """Processor time to decode and verify a program with open dimensions."""
+    from bcai.vm import Program
+
+    rows = []
+    for name, program in vm_cases.programs(peers.MODELS).items():
+        form = program.encode()
+        instructions = program.quote(threads=1).instructions
+        samples = []
+        for _ in range(200):
+            began = time.thread_time()
+            Program.parse(form)
+            samples.append(1000 * (time.thread_time() - began))
+        rows.append(measure.Row(
+            f"{name}: decode and verify {instructions} instructions, for 1,000",
+            1000 * statistics.median(samples) / instructions, "ms", goal="< 1"))
+    return rows
+
+
 def quotes() -> list[measure.Row]:
     """What `bcai vm quote` says of time and memory, beside what a run takes."""
     rows = []
@@ -179,6 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in ("MiniLM", "BERT-base", "ResNet-50"):
             rows += memory(name)
         rows += load_time() + quotes()
+    if not options.only or "verification" in options.only:
+        rows += verification()
     measure.report(rows, options)
 
 

@@ -420,6 +420,22 @@ def all_cases(directory: pathlib.Path) -> list[Case]:
     ]
 
 
+def programs(directory: pathlib.Path) -> dict[str, Any]:
+    """What verification is timed on: two models, and 10,000 instructions in a row."""
+    from bcai import Model, vm
+
+    files = Files(directory)
+    files.encoder("BERT-base", **SIZES["BERT-base"])
+    b = vm.Builder()
+    x = b.argument("x", "float32", [b.symbol("B", 1, 64), b.symbol("S", 1, 512), 64])
+    w = b.weight("w", random(64, 64))
+    y = x
+    for _ in range(2500):
+        y = b.Softmax(b.Relu(b.Add(b.TensorMatMul(y, w), x)), axis=2)
+    return {"BERT-base": Model.load(str(directory / "BERT-base")).program,
+            "ResNet-50": Model.load(files.resnet()[0]).program, "synthetic": b.model(y=y).program}
+
+
 # In processes of their own.
 
 

@@ -92,6 +92,7 @@ void ProgramReader::instructions(Region* region) {
   }
   if (!in_.ok()) return;
   region->instructions.reserve(count);
+  function_->values.reserve(function_->values.size() + count);
   for (size_t i = 0; i < count && in_.ok(); ++i) instruction(region, i + 1 == count);
 }
 

@@ -60,11 +60,23 @@ inline const Type& operand(const InstructionView& view, size_t index) {
 inline bool has_operand(const InstructionView& view, size_t index) {
   return index < view.operands.size() && view.operands[index] != nullptr;
 }
-// "operand 1 (weight)".
-std::string operand_text(const InstructionView& view, size_t index);
+// Printed as "operand 1 (weight)".
+struct OperandText {
+  const InstructionView& view;
+  size_t index;
+};
+inline OperandText operand_text(const InstructionView& view, size_t index) { return {view, index}; }
+std::string to_text(const OperandText& operand);
 
 // The elements of the first operand, and of the first stated result: the work of most classes.
 Dim work_nothing(const InstructionView& view);
 Dim work_first_operand(const InstructionView& view);
 
 }  // namespace bcai::vm
+
+template <>
+struct fmt::formatter<bcai::vm::OperandText> : fmt::formatter<std::string_view> {
+  auto format(const bcai::vm::OperandText& operand, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(to_text(operand), context);
+  }
+};

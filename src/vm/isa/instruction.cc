@@ -2,8 +2,8 @@
 #include "vm/isa/instruction.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
-#include <unordered_map>
 
 #include "base/result.h"
 #include "vm/isa/attribute_lists.h"
@@ -128,16 +128,20 @@ bool check_operands(const InstructionView& view, const InstructionInfo& info,
 }
 
 bool require_result(const Type& type, Judgement& judgement) {
+  bool in_range = true;
+  bool small = true;
+  int64_t elements = 1;  // at most
   for (const Dim& dim : type.shape.dims()) {
-    if (!judgement.require(judgement.at_most(Dim(0), dim) && judgement.at_most(dim, Dim(kDimMax)),
-                           "V7", "a dimension of {} may leave 0 to {}", judgement.text(type),
-                           kDimMax)) {
-      return false;
-    }
+    const std::optional<Dim::Interval> bounds = dim.bounds(judgement.symbols());
+    in_range = in_range && bounds && bounds->min >= 0 && bounds->max <= kDimMax;
+    if (!in_range) break;
+    small = small && !__builtin_mul_overflow(elements, bounds->max, &elements);
   }
-  return judgement.require(judgement.at_most(type.shape.elements(), Dim(kElementsMax)) &&
-                               judgement.at_most(type.bytes(), Dim(kTensorBytesMax)),
-                           "V7", "{} may exceed {} elements or {} bytes", judgement.text(type),
+  const int64_t elements_max = std::min(kElementsMax, kTensorBytesMax / dtype_bytes(type.dtype));
+  return judgement.require(in_range, "V7", "a dimension of {} may leave 0 to {}",
+                           judgement.text(type), kDimMax) &&
+         judgement.require(small && elements <= elements_max, "V7",
+                           "{} may exceed {} elements or {} bytes", judgement.text(type),
                            kElementsMax, kTensorBytesMax);
 }
 
@@ -151,15 +155,16 @@ bool add(uint64_t& sum, const Dim& value) {
 std::span<const InstructionInfo> instructions() { return kTable; }
 
 const InstructionInfo* instruction_of_code(uint64_t code) {
-  static const auto* const by_code = [] {
-    auto* map = new std::unordered_map<uint64_t, const InstructionInfo*>;
-    for (const InstructionInfo& info : kTable) {
-      map->emplace(static_cast<uint64_t>(info.opcode), &info);
+  // The codes ascend in the table.
+  constexpr uint64_t kLast = static_cast<uint64_t>(std::end(kTable)[-1].opcode);
+  static constexpr std::array<uint16_t, kLast + 1> kRows = [] {
+    std::array<uint16_t, kLast + 1> rows{};
+    for (size_t row = 0; row < std::size(kTable); ++row) {
+      rows[static_cast<uint64_t>(kTable[row].opcode)] = static_cast<uint16_t>(row + 1);
     }
-    return map;
+    return rows;
   }();
-  const auto found = by_code->find(code);
-  return found == by_code->end() ? nullptr : found->second;
+  return code > kLast || kRows[code] == 0 ? nullptr : &kTable[kRows[code] - 1];
 }
 
 const InstructionInfo* find_instruction(Opcode opcode) {
@@ -223,6 +228,7 @@ std::vector<Type> infer_types(const InstructionView& view, Judgement& judgement)
   const size_t before = judgement.refusals().size();
   std::vector<Type> types = info.instruction_class->infer(view, judgement);
   if (judgement.refusals().size() != before) return {};
+  if (info.instruction_class->stated) return types;
   const bool results_fit = std::all_of(types.begin(), types.end(), [&](const Type& type) {
     return require_result(type, judgement);
   });

@@ -106,6 +106,13 @@ struct Refusal {
   std::string message;
 };
 
+// A type, shape or dimension whose text is made when a refusal prints it: most rules hold.
+template <typename T>
+struct Printed {
+  const T& value;
+  std::span<const Symbol> symbols;
+};
+
 // Collects what a rule refuses, and prints types with the program's symbols.
 class Judgement {
  public:
@@ -123,9 +130,10 @@ class Judgement {
     return condition || refuse(rule, format, std::forward<Args>(args)...);
   }
 
-  std::string text(const Type& type) const { return to_text(type, symbols_); }
-  std::string text(const Shape& shape) const { return to_text(shape, symbols_); }
-  std::string text(const Dim& dim) const { return to_text(dim, symbols_); }
+  template <typename T>
+  Printed<T> text(const T& value) const {
+    return {value, symbols_};
+  }
   std::span<const Symbol> symbols() const { return symbols_; }
   // Whether a <= b for every binding, as far as it can be proved.
   bool at_most(const Dim& a, const Dim& b) const;
@@ -152,3 +160,11 @@ std::optional<Work> work_of(const InstructionView& view, std::span<const Type> r
 std::optional<uint64_t> gas_of(const InstructionView& view, std::span<const Type> results);
 
 }  // namespace bcai::vm
+
+template <typename T>
+struct fmt::formatter<bcai::vm::Printed<T>> : fmt::formatter<std::string_view> {
+  auto format(const bcai::vm::Printed<T>& printed, fmt::format_context& context) const {
+    return fmt::formatter<std::string_view>::format(to_text(printed.value, printed.symbols),
+                                                    context);
+  }
+};

@@ -97,7 +97,9 @@ std::string infer(Opcode opcode, std::vector<Type> operands, Attributes attribut
   Judgement judgement(kSymbols);
   const std::vector<Type> types = infer_types({opcode, pointers, attributes, stated}, judgement);
   std::string text;
-  for (const Type& type : types) text += (text.empty() ? "" : " ") + judgement.text(type);
+  for (const Type& type : types) {
+    text += (text.empty() ? "" : " ") + to_text(type, judgement.symbols());
+  }
   for (const Refusal& refusal : judgement.refusals()) {
     text += fmt::format("{}: {}; ", refusal.rule, refusal.message);
   }

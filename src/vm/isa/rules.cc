@@ -9,6 +9,11 @@ bool fits(const Dim& from, const Dim& to) { return from == to || from == Dim(1);
 }  // namespace
 
 bool Judgement::at_most(const Dim& a, const Dim& b) const {
+  if (a.is_constant() || b.is_constant()) {
+    const std::optional<Dim::Interval> low = a.bounds(symbols_);
+    const std::optional<Dim::Interval> high = b.bounds(symbols_);
+    return low && high && low->max <= high->min;
+  }
   const Dim difference = b - a;
   if (difference.is_constant()) return difference.value() >= 0;
   const std::optional<Dim::Interval> bounds = difference.bounds(symbols_);
@@ -43,9 +48,10 @@ bool broadcasts_to(const Shape& shape, const Shape& target, Judgement& judgement
                            judgement.text(target));
 }
 
-std::string operand_text(const InstructionView& view, size_t index) {
-  const std::vector<OperandSpec>& specs = info_of(view.opcode).instruction_class->operands;
-  return fmt::format("operand {} ({})", index, specs[std::min(index, specs.size() - 1)].name);
+std::string to_text(const OperandText& operand) {
+  const std::vector<OperandSpec>& specs = info_of(operand.view.opcode).instruction_class->operands;
+  const size_t listed = std::min(operand.index, specs.size() - 1);
+  return fmt::format("operand {} ({})", operand.index, specs[listed].name);
 }
 
 bool require_rank(const InstructionView& view, size_t index, size_t rank, Judgement& judgement) {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <set>
+#include <unordered_set>
 
 #include "vm/verify/cost.h"
 #include "vm/verify/function.h"
@@ -148,34 +149,36 @@ class ProgramVerifier {
     return fit;
   }
 
-  void require_tensor(const Type& type, const std::string& where) {
-    if (type.is_state) refuse("V23", where, "is a state");
+  // `where()` names it.
+  template <typename Where>
+  void require_tensor(const Type& type, const Where& where) {
+    if (type.is_state) refuse("V23", where(), "is a state");
     if (!type.shape.is_constant()) {
-      refuse("V27", where, "{} has symbols", to_text(type, program_.symbols));
+      refuse("V27", where(), "{} has symbols", to_text(type, program_.symbols));
     }
     Judgement judgement(program_.symbols);
     if (!judgement.at_most(type.bytes(), Dim(kTensorBytesMax))) {
-      refuse("V7", where, "{} exceeds {} bytes", to_text(type, program_.symbols), kTensorBytesMax);
+      refuse("V7", where(), "{} exceeds {} bytes", to_text(type, program_.symbols),
+             kTensorBytesMax);
     }
     for (const Dim& dim : type.shape.dims()) {
       if (!judgement.at_most(Dim(0), dim) || !judgement.at_most(dim, Dim(kDimMax))) {
-        refuse("V7", where, "{} has a dimension outside 0 to {}", to_text(type, program_.symbols),
+        refuse("V7", where(), "{} has a dimension outside 0 to {}", to_text(type, program_.symbols),
                kDimMax);
       }
     }
   }
 
   void verify_params() {
-    std::set<std::pair<uint32_t, std::string_view>> seen;
+    std::vector<std::unordered_set<std::string_view>> seen(program_.files.size());
     for (const Param& param : program_.params) {
-      const std::string where = "parameter " + param.name;
+      const auto where = [&] { return "parameter " + param.name; };
       require_name(param.name, "a parameter");
       require_tensor(param.type, where);
       if (param.file >= program_.files.size()) {
-        refuse("V27", where, "weight file {} of {}", param.file, program_.files.size());
-      }
-      if (!seen.insert({param.file, param.name}).second) {
-        refuse("V27", where, "is listed twice");
+        refuse("V27", where(), "weight file {} of {}", param.file, program_.files.size());
+      } else if (!seen[param.file].insert(param.name).second) {
+        refuse("V27", where(), "is listed twice");
       }
     }
   }
@@ -184,18 +187,18 @@ class ProgramVerifier {
     size_t total = 0;
     for (size_t i = 0; i < program_.constants.size(); ++i) {
       const Constant& constant = program_.constants[i];
-      const std::string where = fmt::format("constant {}", i);
+      const auto where = [&] { return fmt::format("constant {}", i); };
       require_tensor(constant.type, where);
       total += constant.bytes.size();
       if (constant.bytes.size() > kConstantBytesMax) {
-        refuse("V28", where, "{} bytes, at most {}", constant.bytes.size(), kConstantBytesMax);
+        refuse("V28", where(), "{} bytes, at most {}", constant.bytes.size(), kConstantBytesMax);
       }
       if (!(constant.type.bytes() == Dim(static_cast<int64_t>(constant.bytes.size())))) {
-        refuse("V28", where, "{} bytes for {}", constant.bytes.size(),
+        refuse("V28", where(), "{} bytes for {}", constant.bytes.size(),
                to_text(constant.type, program_.symbols));
       }
       if (!canonical(constant)) {
-        refuse("V28", where, "a NaN is not 0x7fc00000, or a bool is neither 0 nor 1");
+        refuse("V28", where(), "a NaN is not 0x7fc00000, or a bool is neither 0 nor 1");
       }
     }
     if (total > kConstantsBytesMax) {
@@ -271,6 +274,7 @@ class ProgramVerifier {
   }
 
   void verify_checkpoints() {
+    if (program_.checkpoints.empty()) return;
     const Region& body = program_.functions[0].body;
     std::set<ValueId> top(body.arguments.begin(), body.arguments.end());
     for (const Instruction& instruction : body.instructions) {
