@@ -28,9 +28,9 @@ def type_text(array: np.ndarray) -> str:
     return f"{NAMES[array.dtype.name]}[{','.join(map(str, array.shape))}]"
 
 
-def bcai_vm(directory: Path, *words: str | Path) -> str:
+def bcai_vm(directory: Path, *words: str | Path, program: str | Path = BCAI) -> str:
     """What `bcai vm WORDS` prints in this directory."""
-    done = subprocess.run([Path(BCAI).resolve(), "vm", *map(str, words)], cwd=directory,
+    done = subprocess.run([Path(program).resolve(), "vm", *map(str, words)], cwd=directory,
                           capture_output=True, text=True)
     if done.returncode != 0:
         raise Refused(done.stderr)
