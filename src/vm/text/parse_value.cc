@@ -74,7 +74,7 @@ bool TextParser::attribute_value(const AttributeSpec& spec, AttributeValue* out)
       if (!number(&read)) return false;
       const std::optional<float> value = parse_float(read.negative, read.token.text);
       if (!value || !std::isfinite(*value)) {
-        return fail(read.token, "expected a finite f32, found {}", describe(read.token));
+        return fail(read.token, "expected a finite f32 (V19), found {}", describe(read.token));
       }
       *out = *value;
       return true;

@@ -165,7 +165,7 @@ TEST(TextTest, FindingsNamePlaceExpectedAndFound) {
             "5:11: expected ':', found the byte 0x01");
   EXPECT_EQ(findings_of(in_main("return %a")), "6:1: a statement after return (V20)");
   EXPECT_EQ(findings_of(in_main("%c = Clamp %a {min=-inf, max=1} : f32[B,4]")),
-            "5:21: expected a finite f32, found 'inf'");
+            "5:21: expected a finite f32 (V19), found 'inf'");
   EXPECT_EQ(findings_of(in_main("%c = Relu %a : f32[B*B*B*B*B]")).substr(0, 32),
             "5:20: a dimension overflows, div");
   EXPECT_EQ(findings_of(kHeader + "checkpoints %a\n"),

@@ -63,7 +63,8 @@ class CostCounter {
              count(function, instruction.regions[1], second) && add(cost, larger(first, second));
     }
     if (instruction.opcode == Opcode::kRepeat) {
-      Cost body;
+      // A trip costs something in itself: a region may be empty.
+      Cost body{.gas = 1, .instructions = 1};
       const auto& trip = *std::get_if<std::vector<Dim>>(instruction.attributes.find(Attr::kTrip));
       const auto times = static_cast<uint64_t>(trip[0].value());
       return count(function, instruction.regions[0], body) && multiply(body.flops, times) &&

@@ -155,7 +155,39 @@ TEST(VerifyTest, RepeatCostsItsTrips) {
   const auto bound = bind(*verified, {}, &findings);
   ASSERT_TRUE(bound);
   EXPECT_EQ(cost_of(*bound)->flops, 400U);
-  EXPECT_EQ(cost_of(*bound)->instructions, 101U);
+  EXPECT_EQ(cost_of(*bound)->instructions, 201U);
+  EXPECT_EQ(cost_of(*bound)->gas, 501U);
+}
+
+TEST(VerifyTest, EmptyTripsCostSomethingAndEnd) {
+  Raw raw = repeat_program(Dim(1 << 20));
+  Region& body = raw.main().body.instructions[0].regions[0];
+  body.instructions = {make(Opcode::kReturn, {1})};
+  raw.main().body.instructions[1].operands = {2};
+  raw.main().body.instructions[0].results = {2};
+  raw.main().values.pop_back();
+  std::vector<ProgramFinding> findings;
+  const auto verified = verify(raw.program, &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  EXPECT_EQ(cost_of(*bind(*verified, {}, &findings))->gas, (uint64_t{1} << 20) + 1);
+
+  // 2^20 times 2^21 of them.
+  Instruction& outer = raw.main().body.instructions[0];
+  Instruction inner = outer;
+  inner.operands = {1};
+  inner.regions[0].arguments = {2};
+  inner.regions[0].instructions = {make(Opcode::kReturn, {2})};
+  inner.results = {3};
+  inner.attributes = with({{Attr::kTrip, std::vector<Dim>{Dim(1 << 21)}}});
+  outer.regions[0].instructions = {inner, make(Opcode::kReturn, {3})};
+  outer.results = {4};
+  raw.main().body.instructions[1].operands = {4};
+  raw.main().values.resize(5, {DType::kF32, {4}});
+  const auto nested = verify(raw.program, &findings);
+  ASSERT_TRUE(nested) << findings_text(findings);
+  EXPECT_FALSE(bind(*nested, {}, &findings));
+  EXPECT_EQ(findings_text(findings),
+            "V30: main: gas overflows, or more than 1099511627776 instructions would run");
 }
 
 TEST(VerifyTest, GiganticTripCountsAreRefused) {
