@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import array
 import math
-import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
+from bcai.axes import axes_of, axis_of, check_index, dims_of, whole_index
+from bcai.elementwise import Elementwise
 from bcai.errors import InvalidArgument
 from bcai.vm.dtypes import NAMES, VM_NAMES, dtype_name
 from bcai.vm.eager import run_instruction
@@ -29,7 +30,7 @@ _SHOWN_MAX = 6  # of an axis, by repr
 _ARRAY_CODES = {"float32": "f", "int64": "q", "int32": "i", "int8": "b", "uint8": "B"}
 
 
-class Tensor:
+class Tensor(Elementwise):
     """A dense tensor in this machine's memory. Its operations make new ones; it does not change.
 
     ``Tensor(data)`` takes numbers, nested lists, and any array with DLPack or the buffer protocol:
@@ -42,7 +43,6 @@ class Tensor:
     operands of two dtypes are refused, and a Python number takes the tensor's.
     """
 
-    __hash__ = None  # type: ignore[assignment]
     __array_ufunc__ = None  # so that numpy leaves `array + tensor` to the tensor
     _buffer: _vm.Buffer
 
@@ -100,7 +100,7 @@ class Tensor:
         if not parts:
             raise InvalidArgument("concat: no tensors")
         buffers = [each._buffer for each in parts]
-        return cls._of(_run("Concat", buffers, {"axis": _axis(axis, parts[0].ndim)})[0])
+        return cls._of(_run("Concat", buffers, {"axis": axis_of(axis, parts[0].ndim)})[0])
 
     @classmethod
     def stack(cls, tensors: Sequence[Any], axis: int = 0) -> Tensor:
@@ -211,211 +211,11 @@ class Tensor:
             raise InvalidArgument(f"{self.size} elements are not one truth: any() or all()")
         return bool(self.item())
 
-    # Elementwise, two operands.
-
-    def __add__(self, other: Any) -> Tensor:
-        """Sum; integers wrap."""
-        return self._with("Add", other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        """Sum; integers wrap."""
-        return self._with("Add", other, swapped=True)
-
-    def __sub__(self, other: Any) -> Tensor:
-        """Difference; integers wrap."""
-        return self._with("Sub", other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        """Difference; integers wrap."""
-        return self._with("Sub", other, swapped=True)
-
-    def __mul__(self, other: Any) -> Tensor:
-        """Product; integers wrap."""
-        return self._with("Mul", other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        """Product; integers wrap."""
-        return self._with("Mul", other, swapped=True)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        """Quotient of float32. For integers, see :meth:`div`."""
-        return self._float("/")._with("Div", other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        """Quotient of float32. For integers, see :meth:`div`."""
-        return self._float("/")._with("Div", other, swapped=True)
-
-    def __mod__(self, other: Any) -> Tensor:
-        """Remainder of integers with the sign of the divisor; 0 where the divisor is 0."""
-        return self._with("Mod", other)
-
-    def __rmod__(self, other: Any) -> Tensor:
-        """Remainder of integers with the sign of the divisor; 0 where the divisor is 0."""
-        return self._with("Mod", other, swapped=True)
-
-    def __pow__(self, other: Any) -> Tensor:
-        """Power of float32."""
-        return self._with("Pow", other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        """Power of float32."""
-        return self._with("Pow", other, swapped=True)
-
-    def __and__(self, other: Any) -> Tensor:
-        """And of bools, bit by bit of integers."""
-        return self._with("And", other)
-
-    __rand__ = __and__
-
-    def __or__(self, other: Any) -> Tensor:
-        """Or of bools, bit by bit of integers."""
-        return self._with("Or", other)
-
-    __ror__ = __or__
-
-    def __xor__(self, other: Any) -> Tensor:
-        """Exclusive or of bools, bit by bit of integers."""
-        return self._with("Xor", other)
-
-    __rxor__ = __xor__
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        """Element by element, as bool. NaN is unequal to all."""
-        return self._with("Compare", other, predicate="eq")
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        """Element by element, as bool. NaN is unequal to all."""
-        return self._with("Compare", other, predicate="ne")
-
-    def __lt__(self, other: Any) -> Tensor:
-        """Element by element, as bool."""
-        return self._with("Compare", other, predicate="lt")
-
-    def __le__(self, other: Any) -> Tensor:
-        """Element by element, as bool."""
-        return self._with("Compare", other, predicate="le")
-
-    def __gt__(self, other: Any) -> Tensor:
-        """Element by element, as bool."""
-        return self._with("Compare", other, predicate="gt")
-
-    def __ge__(self, other: Any) -> Tensor:
-        """Element by element, as bool."""
-        return self._with("Compare", other, predicate="ge")
-
-    def div(self, other: Any) -> Tensor:
-        """The VM's quotient of any number dtype: integers truncate, and a zero divisor gives 0."""
-        return self._with("Div", _tensor(other, self))
-
-    def maximum(self, other: Any) -> Tensor:
-        """The larger, element by element; NaN if either is."""
-        return self._with("Max", _tensor(other, self))
-
-    def minimum(self, other: Any) -> Tensor:
-        """The smaller, element by element; NaN if either is."""
-        return self._with("Min", _tensor(other, self))
-
-    # Elementwise, one operand.
-
-    def __neg__(self) -> Tensor:
-        """Negated; integers wrap."""
-        return self._alone("Neg")
+    # Elementwise: the rest is in bcai.elementwise.
 
     def __pos__(self) -> Tensor:
         """Itself."""
         return self
-
-    def __abs__(self) -> Tensor:
-        """Absolute values."""
-        return self._alone("Abs")
-
-    def __invert__(self) -> Tensor:
-        """Not, of bools."""
-        return self._alone("Not")
-
-    def abs(self) -> Tensor:
-        """Absolute values."""
-        return self._alone("Abs")
-
-    def sign(self) -> Tensor:
-        """-1, 0 or 1."""
-        return self._alone("Sign")
-
-    def exp(self) -> Tensor:
-        """e to the power of each element."""
-        return self._alone("Exp")
-
-    def log(self) -> Tensor:
-        """Natural logarithm."""
-        return self._alone("Log")
-
-    def sqrt(self) -> Tensor:
-        """Square root."""
-        return self._alone("Sqrt")
-
-    def rsqrt(self) -> Tensor:
-        """1 / square root, each rounded."""
-        return self._alone("Rsqrt")
-
-    def sin(self) -> Tensor:
-        """Sine of radians."""
-        return self._alone("Sin")
-
-    def cos(self) -> Tensor:
-        """Cosine of radians."""
-        return self._alone("Cos")
-
-    def tanh(self) -> Tensor:
-        """Hyperbolic tangent."""
-        return self._alone("Tanh")
-
-    def erf(self) -> Tensor:
-        """Error function."""
-        return self._alone("Erf")
-
-    def sigmoid(self) -> Tensor:
-        """1 / (1 + e^-x)."""
-        return self._alone("Sigmoid")
-
-    def relu(self) -> Tensor:
-        """x where x > 0, else 0."""
-        return self._alone("Relu")
-
-    def gelu(self, approximate: str = "erf") -> Tensor:
-        """x times the normal distribution's function, by ``"erf"`` or the ``"tanh"`` form."""
-        return self._alone("Gelu", approximate=approximate)
-
-    def silu(self) -> Tensor:
-        """x * sigmoid(x)."""
-        return self._alone("Silu")
-
-    def softplus(self) -> Tensor:
-        """log(1 + e^x)."""
-        return self._alone("Softplus")
-
-    def leaky_relu(self, alpha: float = 0.01) -> Tensor:
-        """x where x >= 0, else alpha * x."""
-        return self._alone("LeakyRelu", alpha=alpha)
-
-    def clamp(self, min: float, max: float) -> Tensor:
-        """No less than ``min``, no more than ``max``."""
-        return self._alone("Clamp", min=min, max=max)
-
-    def floor(self) -> Tensor:
-        """Rounded towards minus infinity."""
-        return self._alone("Floor")
-
-    def ceil(self) -> Tensor:
-        """Rounded towards plus infinity."""
-        return self._alone("Ceil")
-
-    def round(self) -> Tensor:
-        """Rounded to nearest, ties to even."""
-        return self._alone("Round")
-
-    def isnan(self) -> Tensor:
-        """Whether each is not a number."""
-        return self._alone("IsNan")
 
     def cast(self, dtype: object) -> Tensor:
         """Converted: float to integer truncates and saturates (NaN gives 0), to float16 and
@@ -455,28 +255,28 @@ class Tensor:
 
     def argmax(self, axis: int = -1, keepdims: bool = False) -> Tensor:
         """Index of the largest along an axis, int64; the first of equals."""
-        return self._alone("ArgMax", axis=_axis(axis, self.ndim), keep_dims=keepdims)
+        return self._alone("ArgMax", axis=axis_of(axis, self.ndim), keep_dims=keepdims)
 
     def argmin(self, axis: int = -1, keepdims: bool = False) -> Tensor:
         """Index of the smallest along an axis, int64; the first of equals."""
-        return self._alone("ArgMin", axis=_axis(axis, self.ndim), keep_dims=keepdims)
+        return self._alone("ArgMin", axis=axis_of(axis, self.ndim), keep_dims=keepdims)
 
     def cumsum(self, axis: int = -1) -> Tensor:
         """Running sum along an axis."""
-        return self._alone("CumSum", axis=_axis(axis, self.ndim))
+        return self._alone("CumSum", axis=axis_of(axis, self.ndim))
 
     def topk(self, k: int, axis: int = -1) -> tuple[Tensor, Tensor]:
         """The ``k`` largest along an axis, best first, and their indices (int64)."""
-        values, indices = _run("TopK", [self._buffer], {"axis": _axis(axis, self.ndim), "k": k})
+        values, indices = _run("TopK", [self._buffer], {"axis": axis_of(axis, self.ndim), "k": k})
         return Tensor._of(values), Tensor._of(indices)
 
     def softmax(self, axis: int = -1) -> Tensor:
         """e^(x - max) / sum along an axis."""
-        return self._alone("Softmax", axis=_axis(axis, self.ndim))
+        return self._alone("Softmax", axis=axis_of(axis, self.ndim))
 
     def log_softmax(self, axis: int = -1) -> Tensor:
         """x - max - log(sum(e^(x - max))) along an axis."""
-        return self._alone("Softmax", axis=_axis(axis, self.ndim), log=True)
+        return self._alone("Softmax", axis=axis_of(axis, self.ndim), log=True)
 
     # Products.
 
@@ -507,7 +307,7 @@ class Tensor:
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         """The same memory under another shape; one extent may be -1."""
-        dims = _dims(shape)
+        dims = dims_of(shape)
         if dims.count(-1) == 1 and all(dim >= -1 for dim in dims):
             known = math.prod(dim for dim in dims if dim != -1)
             if known == 0 or self.size % known:
@@ -524,7 +324,7 @@ class Tensor:
         if axis is None:
             axes = [i for i, extent in enumerate(self.shape) if extent == 1]
         else:
-            axes = _axes(axis, self.ndim)
+            axes = axes_of(axis, self.ndim)
         for each in axes:
             if self.shape[each] != 1:
                 raise InvalidArgument(f"squeeze: axis {each} has {self.shape[each]}, expected 1")
@@ -532,12 +332,12 @@ class Tensor:
 
     def expand_dims(self, axis: int) -> Tensor:
         """The same memory with one more axis, of extent 1, which becomes axis ``axis``."""
-        at = _axis(axis, self.ndim + 1)
+        at = axis_of(axis, self.ndim + 1)
         return self.reshape((*self.shape[:at], 1, *self.shape[at:]))
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
         """Axes in this order; in reverse when none is named."""
-        order = [_axis(axis, self.ndim) for axis in _dims(axes)]
+        order = [axis_of(axis, self.ndim) for axis in dims_of(axes)]
         if not order:
             order = list(range(self.ndim))[::-1]
         if self.ndim == 0 and not order:
@@ -551,7 +351,7 @@ class Tensor:
 
     def broadcast_to(self, *shape: int | Sequence[int]) -> Tensor:
         """Repeated along axes of extent 1 and new leading ones."""
-        return self._stated("Broadcast", self.dtype, tuple(_dims(shape)))
+        return self._stated("Broadcast", self.dtype, tuple(dims_of(shape)))
 
     def pad(self, low: Sequence[int], high: Sequence[int], value: float = 0) -> Tensor:
         """With ``low`` elements before and ``high`` after each axis, all ``value``."""
@@ -561,7 +361,7 @@ class Tensor:
     def take(self, indices: Any, axis: int = 0) -> Tensor:
         """Slices along an axis by index, int64 or int32; an index outside is refused."""
         chosen = _tensor(indices)
-        attributes = {"axis": _axis(axis, self.ndim)}
+        attributes = {"axis": axis_of(axis, self.ndim)}
         return Tensor._of(_run("Gather", [self._buffer, chosen._buffer], attributes)[0])
 
     def __getitem__(self, index: Any) -> Tensor:
@@ -571,8 +371,8 @@ class Tensor:
         """
         parts = list(index) if isinstance(index, tuple) else [index]
         for part in parts:
-            _check_index(part)
-        return self._sliced(_whole_index(parts, self.shape))
+            check_index(part)
+        return self._sliced(whole_index(parts, self.shape))
 
     def __iter__(self) -> Iterator[Tensor]:
         """The slices along the first axis."""
@@ -598,7 +398,7 @@ class Tensor:
                     start, step = extent - 1 - start, -step
                 shape.append(size)
             else:
-                start, step, size = _axis(part, extent, f"index {part} of axis {axis}"), 1, 1
+                start, step, size = axis_of(part, extent, f"index {part} of axis {axis}"), 1, 1
             starts.append(start if size else 0)
             steps.append(step)
             sizes.append(size)
@@ -628,6 +428,9 @@ class Tensor:
             )
         return Tensor._of(_run(instruction, [each._buffer for each in operands], attributes)[0])
 
+    def _operand(self, value: Any) -> Tensor:
+        return _tensor(value, self)
+
     def _alone(self, instruction: str, **attributes: Any) -> Tensor:
         return Tensor._of(_run(instruction, [self._buffer], attributes)[0])
 
@@ -643,7 +446,7 @@ class Tensor:
     def _reduce(
         self, instruction: str, axis: int | Sequence[int] | None, keepdims: bool
     ) -> Tensor:
-        axes = list(range(self.ndim)) if axis is None else _axes(axis, self.ndim)
+        axes = list(range(self.ndim)) if axis is None else axes_of(axis, self.ndim)
         if not axes:
             return self
         return self._alone(instruction, axes=axes, keep_dims=keepdims)
@@ -747,50 +550,6 @@ def _dtype_of(numbers: Sequence[Any]) -> str:
     if numbers and all(isinstance(number, bool) for number in numbers):
         return "bool"
     return "float32" if not numbers or any(isinstance(n, float) for n in numbers) else "int64"
-
-
-def _axis(axis: SupportsIndex, rank: int, what: str = "") -> int:
-    number = operator.index(axis)
-    if not -rank <= number < rank:
-        raise IndexError(f"{what or f'axis {number}'}: expected {-rank} to {rank - 1}")
-    return number % rank
-
-
-def _axes(axis: int | Sequence[int], rank: int) -> list[int]:
-    given = [axis] if isinstance(axis, int) else list(axis)
-    axes = sorted(_axis(each, rank) for each in given)
-    if len(set(axes)) != len(axes):
-        raise InvalidArgument(f"axes {given} name one twice")
-    return axes
-
-
-def _dims(shape: Sequence[Any]) -> list[int]:
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        shape = shape[0]
-    return [operator.index(dim) for dim in shape]
-
-
-def _check_index(part: Any) -> None:
-    if part is None or part is Ellipsis or isinstance(part, slice):
-        return
-    if isinstance(part, bool) or not hasattr(part, "__index__"):
-        raise InvalidArgument(
-            f"an index is an integer, a slice, ... or None, found {type(part).__name__}: "
-            "take() gathers by a tensor of indices, where() chooses by a mask"
-        )
-
-
-def _whole_index(parts: list[Any], shape: tuple[int, ...]) -> list[Any]:
-    """One part for each axis, and the Nones."""
-    named = sum(part is not None and part is not Ellipsis for part in parts)
-    dots = sum(part is Ellipsis for part in parts)
-    if named > len(shape) or dots > 1:
-        raise IndexError(f"{named} indices and {dots} ... for {len(shape)} axes")
-    rest = [slice(None)] * (len(shape) - named)
-    if not dots:
-        return parts + rest
-    at = next(i for i, part in enumerate(parts) if part is Ellipsis)
-    return parts[:at] + rest + parts[at + 1 :]
 
 
 def _shown(values: Any, shape: Sequence[int]) -> str:
