@@ -147,16 +147,13 @@ Result<Ran> run_program(const VmOptions& options, const Context& context, Eviden
       recorder->observe(value, tensor);
     };
   }
-  const auto tensor_of = [&](const vm::WeightFile&, const vm::Param& param) {
-    return Result<vm::Tensor>(model.tensor(param));
-  };
   std::optional<vm::BoundProgram> traced;
   if (with_trace && !options.reference) {
     BCAI_TRY_ASSIGN(traced, keep_every_value(verified, *binding));
   }
   BCAI_TRY_ASSIGN(std::vector<vm::Tensor> results,
                   options.reference
-                      ? vm::reference::run(bound, inputs, tensor_of, observe)
+                      ? vm::reference::run(bound, inputs, model.param_source(), observe)
                       : run_on_processor(options, context, traced ? *traced : bound, model, inputs,
                                          recorder ? &*recorder : nullptr));
   Ran ran{verified, std::move(results), {}};
@@ -183,9 +180,7 @@ Result<void> run(const VmOptions& options, const Context& context) {
   json::object printed;
   Table table({"RESULT", "TYPE", "SHA256", "FILE"});
   for (size_t i = 0; i < ran.results.size(); ++i) {
-    const auto bytes = ran.results[i].bytes();
-    const std::string digest =
-        Sha256::of({reinterpret_cast<const char*>(bytes.data()), bytes.size()}).text();
+    const std::string digest = Sha256::of(ran.results[i].byte_view()).text();
     const std::string type = vm::to_text(ran.results[i].type(), {});
     std::string path;
     if (!options.output.empty()) {

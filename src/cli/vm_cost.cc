@@ -99,16 +99,13 @@ Result<std::shared_ptr<const vm::Executable>> prepare_program(const vm::BoundPro
                                                               const vm::Model& model,
                                                               const VmOptions& options,
                                                               const Context& context) {
-  const auto tensor_of = [&](const vm::WeightFile&, const vm::Param& param) {
-    return Result<vm::Tensor>(model.tensor(param));
-  };
   std::optional<vm::SimdLevel> level;
   if (!options.simd_level.empty()) {
     BCAI_TRY_ASSIGN(level, vm::parse_simd_level(options.simd_level));
   }
   // A job runs once, and its disk is memory: it keeps nothing for later.
   const bool keeps = options.as_job.empty();
-  return vm::prepare(program, tensor_of,
+  return vm::prepare(program, model.param_source(),
                      {.level = level,
                       .threads = vm_threads(options.threads),
                       .packed_directory = keeps ? data_directory(context) / "packed" : "",

@@ -38,9 +38,7 @@ Result<void> leave_results(const std::filesystem::path& directory, const vm::Pro
   vm::Safetensors file;
   json::array tensors;
   for (size_t i = 0; i < results.size(); ++i) {
-    const auto bytes = results[i].bytes();
-    file.tensors.push_back(
-        {names[i], results[i].type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+    file.tensors.push_back({names[i], results[i].type(), results[i].byte_view()});
     tensors.push_back(json::object{{"name", names[i]},
                                    {"dtype", to_json(vm::safetensors_dtype(results[i].dtype()))},
                                    {"shape", json::value_from(results[i].dims())}});

@@ -58,12 +58,8 @@ struct ProgramsApiTest : ::testing::Test {
     receipt.program = vm::program_identity(program);
     receipt.inputs = {vm::tensor_root(vm::Tensor(vm::DType::kF32, {2}))};
     receipt.results = {vm::tensor_root(y)};
-    const auto bytes = y.bytes();
     return {to_text(vm::encode_receipt(receipt)),
-            *vm::encode_safetensors(
-                {.tensors =
-                     {{"y", y.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}}},
-                 .metadata = {}})};
+            *vm::encode_safetensors({.tensors = {{"y", y.type(), y.byte_view()}}, .metadata = {}})};
   }
   static AttemptResult result_of(const Sha256& receipt, const Sha256& tensors) {
     AttemptResult result = FakeNode::finished();

@@ -62,12 +62,8 @@ struct ProgramsTest : ::testing::Test {
                                 std::vector<float> values) {
     vm::Tensor tensor(DType::kF32, std::move(dims));
     std::copy(values.begin(), values.end(), tensor.data<float>());
-    const auto bytes = tensor.bytes();
     return *vm::encode_safetensors(
-        {.tensors = {{std::move(name),
-                      tensor.type(),
-                      {reinterpret_cast<const char*>(bytes.data()), bytes.size()}}},
-         .metadata = {}});
+        {.tensors = {{std::move(name), tensor.type(), tensor.byte_view()}}, .metadata = {}});
   }
   std::optional<Quote> quote() {
     findings.clear();

@@ -32,9 +32,7 @@ Result<VerifiedProgram> verified(Program program) {
 Safetensors content_of(const std::map<std::string, Tensor, std::less<>>& tensors) {
   Safetensors content;
   for (const auto& [name, tensor] : tensors) {
-    const auto bytes = tensor.bytes();
-    content.tensors.push_back(
-        {name, tensor.type(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+    content.tensors.push_back({name, tensor.type(), tensor.byte_view()});
   }
   return content;
 }
@@ -139,6 +137,12 @@ Tensor Model::tensor(const Param& param) const {
   Tensor aligned(param.type.dtype, std::move(dims));
   std::copy_n(data, bytes.size(), aligned.bytes().begin());
   return aligned;
+}
+
+std::function<Result<Tensor>(const WeightFile&, const Param&)> Model::param_source() const {
+  return [model = *this](const WeightFile&, const Param& param) -> Result<Tensor> {
+    return model.tensor(param);
+  };
 }
 
 bool Model::is_stored() const { return !parts_->files.empty(); }

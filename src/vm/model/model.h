@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +47,9 @@ class Model {
 
   // Of a parameter of the program: a view, where the file has it aligned. Not to be written to.
   Tensor tensor(const Param& param) const;
+
+  // The same, as whoever prepares or runs the program asks for parameters.
+  std::function<Result<Tensor>(const WeightFile&, const Param&)> param_source() const;
 
   // Whether the tensors lie in files of a store.
   bool is_stored() const;

@@ -18,7 +18,7 @@ constexpr size_t kKnownInAllMax = size_t{1} << 20;
 
 // Constants of a program have one NaN.
 std::string constant_bytes(const Tensor& tensor) {
-  std::string bytes(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+  std::string bytes(tensor.byte_view());
   if (tensor.dtype() != DType::kF32) return bytes;
   constexpr uint32_t kNan = 0x7fc00000;
   for (size_t i = 0; i < bytes.size(); i += 4) {

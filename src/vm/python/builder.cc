@@ -193,13 +193,12 @@ ValueId argument(const BuilderPointer& builder, const std::string& name, const s
 }
 
 ValueId constant(const BuilderPointer& builder, const Buffer& buffer) {
-  const auto bytes = buffer.tensor.bytes();
+  const std::string_view bytes = buffer.tensor.byte_view();
   if (bytes.size() > kConstantBytesMax) {
     raise_invalid("a constant of {} bytes, at most {}: make it a weight, or an argument",
                   bytes.size(), kConstantBytesMax);
   }
-  const ValueId id = builder->constant(
-      buffer.tensor.type(), std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  const ValueId id = builder->constant(buffer.tensor.type(), std::string(bytes));
   check_problems(builder);
   return id;
 }

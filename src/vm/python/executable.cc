@@ -107,11 +107,8 @@ ExecutableObject prepare_model(const Model& model, const std::map<std::string, i
     std::vector<ProgramFinding> wrong;
     const std::optional<BoundProgram> bound = vm::bind(model.program(), binding, &wrong);
     if (!bound) return error(ErrorCode::kInvalidArgument, "{}", findings_text(wrong));
-    const auto source = [&](const WeightFile&, const Param& param) -> Result<Tensor> {
-      return model.tensor(param);
-    };
     return prepare(
-        *bound, source,
+        *bound, model.param_source(),
         {.threads = threads, .packed_directory = packed, .on_packed = [&] { model.drop_pages(); }});
   }))};
 }

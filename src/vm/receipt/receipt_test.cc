@@ -18,8 +18,7 @@ TEST(TensorRootTest, IsTheTreeOfTheHeader) {
   // Three chunks: the third has no sibling and moves up.
   Tensor tensor(DType::kU8, {2, 65'536 + 5});
   tensor.bytes()[3] = std::byte{7};
-  const std::string bytes(reinterpret_cast<const char*>(tensor.bytes().data()),
-                          tensor.bytes().size());
+  const std::string bytes(tensor.byte_view());
   const auto leaf = [&](size_t begin, size_t size) {
     return raw(Sha256::of(std::string(1, '\0') + bytes.substr(begin, size)));
   };

@@ -21,8 +21,7 @@ Sha256 hash(char tag, std::initializer_list<std::string_view> parts) {
 }  // namespace
 
 Sha256 tensor_root(const Tensor& tensor) {
-  const std::string_view bytes(reinterpret_cast<const char*>(tensor.bytes().data()),
-                               tensor.bytes().size());
+  const std::string_view bytes = tensor.byte_view();
   std::vector<Sha256> level;
   for (size_t at = 0; at < bytes.size() || level.empty(); at += kRootChunkBytes) {
     level.push_back(hash(0, {bytes.substr(std::min(at, bytes.size()), kRootChunkBytes)}));

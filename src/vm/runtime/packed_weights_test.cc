@@ -43,8 +43,7 @@ class PackedWeightsTest : public ::testing::Test {
   static std::string answer(const Executable& executable) {
     const std::vector<Tensor> results =
         *executable.run(std::vector{random_tensor({DType::kF32, {3, 40}}, 5)});
-    const auto bytes = results[0].bytes();
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+    return std::string(results[0].byte_view());
   }
   std::vector<std::filesystem::path> files() const {
     const std::filesystem::directory_iterator entries(directory_ / "packed");

@@ -32,7 +32,7 @@ std::string bytes_of(const Result<std::vector<Tensor>>& results) {
   std::string bytes;
   for (const Tensor& tensor : *results) {
     bytes += to_text(tensor.type(), {});
-    bytes.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+    bytes += tensor.byte_view();
   }
   return bytes;
 }

@@ -175,7 +175,7 @@ Result<std::string> format_npy(const Tensor& tensor) {
   file += {'\x01', '\x00', static_cast<char>(header.size() & 0xffU),
            static_cast<char>(header.size() >> 8U)};
   file += header;
-  file.append(reinterpret_cast<const char*>(tensor.bytes().data()), tensor.bytes().size());
+  file += tensor.byte_view();
   return file;
 }
 

@@ -38,6 +38,10 @@ class Tensor {
   std::span<const std::byte> bytes() const {
     return {data_.get(), static_cast<size_t>(byte_count())};
   }
+  // The same, as files and hashes take them.
+  std::string_view byte_view() const {
+    return {reinterpret_cast<const char*>(data_.get()), static_cast<size_t>(byte_count())};
+  }
   // T must be the dtype's C++ type; bool is uint8_t.
   template <typename T>
   T* data() {
