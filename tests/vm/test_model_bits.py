@@ -5,6 +5,7 @@ MiniLM, PP-OCR and Silero-VAD have their real weights; GPT-2 and ResNet-50 their
 weights.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def has_level(level: str) -> bool:
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return lambda program, inputs, *options: run_saved(tmp_path, program, inputs, *options)
+
+
+def not_in_kernels(directory: Path, program: str) -> set[str]:
+    """The instructions of the program that run on the reference backend, by the compiler's word."""
+    rows = bcai_vm(directory, "compile", program, "--explain").splitlines()
+    backends = [re.match(r" +\d+ +\d+ +\d+ +[\d.]+ (cpu|reference) +(\w+)", row) for row in rows]
+    assert any(backends)
+    return {row[2] for row in backends if row and row[1] == "reference"}
 
 
 def same_everywhere(run: Run, program: str, inputs: Arrays) -> Arrays:
@@ -70,6 +79,7 @@ def test_minilm(run: Run, tmp_path: Path) -> None:
         "token_type_ids": np.zeros((8, 24), np.int32),
     }
     rows_alone(run, "minilm.bcvm", inputs, same_everywhere(run, "minilm.bcvm", inputs))
+    assert not not_in_kernels(tmp_path, "minilm.bcvm")
 
 
 @pytest.mark.parametrize(("part", "height", "width"), [
@@ -82,6 +92,7 @@ def test_ocr(run: Run, tmp_path: Path, part: str, height: int, width: int) -> No
     inputs = {"x": (page(BATCH, 3, height, width, scale=2) + noise).astype(np.float32)}
     results = same_everywhere(run, f"batch_{BATCH}.bcvm", inputs)
     rows_alone(run, "batch_1.bcvm", inputs, results)
+    assert not not_in_kernels(tmp_path, "batch_1.bcvm")
 
 
 def test_silero_vad(run: Run, tmp_path: Path) -> None:
@@ -95,6 +106,7 @@ def test_silero_vad(run: Run, tmp_path: Path) -> None:
               "state": state}
     results = same_everywhere(run, f"batch_{BATCH}.bcvm", inputs)
     rows_alone(run, "batch_1.bcvm", inputs, results, {"state": 1, "stateN": 1})
+    assert not not_in_kernels(tmp_path, "batch_1.bcvm")
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter's, of shapes that are constants
@@ -115,6 +127,7 @@ def test_resnet_50(run: Run, tmp_path: Path) -> None:
     pictures = np.random.default_rng(10).standard_normal((BATCH, 3, 40, 56)).astype(np.float32)
     rows_alone(run, "resnet.bcvm", {"x": pictures},
                same_everywhere(run, "resnet.bcvm", {"x": pictures}))
+    assert not not_in_kernels(tmp_path, "resnet.bcvm")
 
 
 def test_a_decoder_of_gpt2s_shape(run: Run, tmp_path: Path) -> None:
@@ -138,3 +151,5 @@ def test_a_decoder_of_gpt2s_shape(run: Run, tmp_path: Path) -> None:
         states = {name: found[name] for name in states}
     for name, state in states.items():
         assert state.tobytes() == whole[name].tobytes()
+    # The tokens' positions: as many integers as tokens.
+    assert not_in_kernels(tmp_path, "gpt2.bcvm") == {"Iota"}
