@@ -327,6 +327,8 @@ class Operation {
         low.push_back(r_.between(0, 2));
         high.push_back(r_.between(0, 2));
       }
+      if (r_.chance(10)) low.clear();
+      if (r_.chance(10)) high.clear();
       set(Attr::kLow, low);
       set(Attr::kHigh, high);
       set(Attr::kMode, choose(kPadModeWords.size()));

@@ -173,6 +173,22 @@ TEST(BitsTest, AResidualAndTheReluBehindIt) {
   EXPECT_EQ(fused, 2) << executable->explain();
 }
 
+TEST(BitsTest, APadWithoutElementsBefore) {
+  Builder b;
+  const ValueId x = b.argument("x", {DType::kF32, {2, 3}});
+  Attributes attributes;
+  attributes.set(Attr::kLow, std::vector<int64_t>{});
+  attributes.set(Attr::kHigh, std::vector<int64_t>{1, 2});
+  std::vector<ProgramFinding> findings;
+  const auto verified = verify(*b.finish({{"y", b.add(Opcode::kPad, {x}, attributes)}}), &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  const std::vector<Tensor> inputs = random_inputs(bound->program(), 3);
+  EXPECT_EQ(
+      difference(reference::run(*bound, inputs, weight), (*prepare(*bound, weight))->run(inputs)),
+      "");
+}
+
 // Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
 // have them, and come back where an instruction or a result asks for it.
 TEST(BitsTest, AChainOfConvolutions) {

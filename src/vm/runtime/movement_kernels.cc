@@ -206,8 +206,9 @@ class PadKernel : public Kernel {
       : launch_(launch), size_(dtype_bytes(launch.results[0].type.dtype)) {
     const InstructionView view = attributes_of(launch);
     const Type& x = launch.operands[0].type;
-    const std::vector<int64_t>& low = ints_of(view, Attr::kLow);
     const std::vector<int64_t> strides = byte_strides(x);
+    std::vector<int64_t> low = ints_of(view, Attr::kLow);
+    low.resize(strides.size());  // [] is all 0
     for (size_t axis = 0; axis < strides.size(); ++axis) {
       std::vector<int64_t> from;
       const int64_t size = launch.results[0].type.shape[axis].value();
