@@ -147,6 +147,7 @@ std::string detail_of(const JobSpec& spec, const AttemptResult& result) {
       return fmt::format("started more than {} processes and threads (processes_max)",
                          spec.processes_max);
     case Outcome::kCancelled: return "cancelled";
+    case Outcome::kEnvironmentFailed: return "its environment could not be made";
     case Outcome::kPolicyViolation: return "tried what the sandbox does not allow";
     case Outcome::kNodeFailure: return "the node could not run it";
   }
@@ -252,6 +253,15 @@ AttemptResult make_node_failure(std::string_view detail, int64_t log_bytes) {
   result.outcome = Outcome::kNodeFailure;
   result.detail = clip_utf8(detail, kDetailBytesMax);
   result.log_bytes = log_bytes;
+  return result;
+}
+
+AttemptResult make_environment_failure(std::string_view why, const AttemptFacts& facts) {
+  AttemptResult result;
+  result.outcome = Outcome::kEnvironmentFailed;
+  result.detail = clip_utf8(why, kDetailBytesMax);
+  result.log_bytes = facts.log_bytes;
+  result.timings.staging_ms = std::max<int64_t>(0, facts.staging_ms);
   return result;
 }
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <set>
 
+#include "protocol/network.h"
+
 namespace bcai {
 namespace {
 
@@ -156,6 +158,42 @@ void read_files(Decoder& in, std::vector<InputFile>& files) {
   }
 }
 
+bool is_python_version(std::string_view text) {
+  const auto dots = std::count(text.begin(), text.end(), '.');
+  return text.starts_with("3.") && (dots == 1 || dots == 2) && text.back() != '.' &&
+         text.find("..") == std::string_view::npos &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+}
+
+void read_packages(Decoder& in, JobSpec& spec) {
+  in.read("requirements", spec.requirements, 64, {.bytes_min = 1, .bytes_max = 256});
+  in.read("python_version", spec.python_version, {.bytes_max = 16});
+  if (!spec.python_version.empty() && !is_python_version(spec.python_version)) {
+    in.add("python_version", fmt::format("expected a version such as 3.11 or 3.11.2, found '{}'",
+                                         spec.python_version));
+  }
+  if (const json::value* lock = in.take("environment_lock"); lock != nullptr) {
+    spec.environment_lock =
+        packaging::decode_lock(*lock, in.pointer_to("environment_lock"), in.findings());
+    if (!spec.requirements.empty()) {
+      in.add("environment_lock", "stands in place of requirements; give one of the two");
+    }
+  }
+}
+
+void read_network(Decoder& in, JobSpec& spec) {
+  const json::value* network = in.take("network");
+  if (network == nullptr) return;
+  Decoder members(*network, in.pointer_to("network"), in.findings());
+  members.read("allow", spec.network_allow, 32, {.bytes_min = 1, .bytes_max = 260});
+  members.refuse_unknown();
+  for (const std::string& target : spec.network_allow) {
+    if (is_host_and_port(target)) continue;
+    members.add("allow", fmt::format("expected host:port in lower case, found '{}'", target));
+  }
+}
+
 void read_program(Decoder& in, JobSpec& spec) {
   in.read("program", spec.program, {.bytes_max = 255});
   in.read("inputs", spec.inputs, 256, {.bytes_min = 1, .bytes_max = 255});
@@ -184,6 +222,9 @@ void check_program_members(Decoder& in, const JobSpec& spec) {
   }
   if (!spec.arguments.empty()) in.add("arguments", "are for Python; a program takes inputs");
   if (!spec.requirements.empty()) in.add("requirements", "are for Python");
+  if (spec.environment_lock) in.add("environment_lock", "is for Python");
+  if (!spec.python_version.empty()) in.add("python_version", "is for Python");
+  if (!spec.network_allow.empty()) in.add("network", "is for Python");
   if (!spec.allowed_imports.empty()) in.add("allowed_imports", "are for Python");
   if (!spec.environment.empty()) in.add("environment", "is for Python");
 }
@@ -217,7 +258,8 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   in.read("arguments", spec.arguments, 256);
   read_files(in, spec.files);
   in.read("environment", spec.environment, 64);
-  in.read("requirements", spec.requirements, 64, {.bytes_min = 1, .bytes_max = 256});
+  read_packages(in, spec);
+  read_network(in, spec);
   if (const json::value* hardware = in.take("hardware"); hardware != nullptr) {
     Decoder members(*hardware, in.pointer_to("hardware"), findings);
     if (hardware->is_object()) read_hardware(members, spec.hardware);
@@ -271,6 +313,9 @@ json::value encode(const JobSpec& spec, bool with_code) {
   for (const auto& [name, text] : spec.environment) environment[name] = text;
   out["environment"] = std::move(environment);
   out["requirements"] = strings(spec.requirements);
+  out["python_version"] = spec.python_version;
+  if (spec.environment_lock) out["environment_lock"] = packaging::encode(*spec.environment_lock);
+  out["network"] = json::object{{"allow", strings(spec.network_allow)}};
   out["hardware"] =
       json::object{{"cpu_cores", static_cast<double>(spec.hardware.cpu_millicores) / 1000},
                    {"memory", spec.hardware.memory_bytes},

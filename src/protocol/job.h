@@ -12,6 +12,7 @@
 #include "base/crypto.h"
 #include "base/decode.h"
 #include "base/id.h"
+#include "packaging/lock.h"
 
 namespace bcai {
 
@@ -45,7 +46,10 @@ struct JobSpec {
   std::vector<std::string> arguments;         // sys.argv[1:]
   std::vector<InputFile> files;
   std::map<std::string, std::string> environment;
-  std::vector<std::string> requirements;  // PEP 508 names with version specifiers
+  std::vector<std::string> requirements;            // PEP 508 names with version specifiers
+  std::optional<packaging::Lock> environment_lock;  // of an earlier job; instead of requirements
+  std::string python_version;                       // "3.11" or "3.11.2"; "" is any
+  std::vector<std::string> network_allow;           // host:port that it reaches; none but these
   Hardware hardware;
   int64_t timeout_s = 3600;     // wall clock of one attempt, 1 to 604800
   int64_t cpu_seconds_max = 0;  // 0 is no limit beyond the wall clock

@@ -95,6 +95,8 @@ json::value encode(const Capabilities& capabilities) {
                       {"strangers", capabilities.strangers},
                       {"packages", string_map(capabilities.packages)},
                       {"python_version", capabilities.python_version},
+                      {"environments", capabilities.environments},
+                      {"network", strings(capabilities.network)},
                       {"labels", string_map(capabilities.labels)}};
 }
 
@@ -130,6 +132,8 @@ Capabilities decode_capabilities(const json::value& value, std::vector<Finding>*
   in.read("strangers", out.strangers);
   in.read("packages", out.packages, 10'000, {.bytes_max = 128});
   in.read("python_version", out.python_version, {.bytes_max = 32});
+  in.read("environments", out.environments);
+  in.read("network", out.network, 256, {.bytes_min = 1, .bytes_max = 260});
   in.read("labels", out.labels, 64, {.bytes_max = 128});
   return out;
 }

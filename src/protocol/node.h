@@ -58,6 +58,8 @@ struct Capabilities {
   bool strangers = false;  // may take jobs of other tenants: every line of self_test holds
   std::map<std::string, std::string> packages;  // of the base environment: name → version
   std::string python_version;
+  bool environments = false;         // builds environments from requirements
+  std::vector<std::string> network;  // hosts that jobs may reach: patterns, protocol/network.h
   std::map<std::string, std::string> labels;
 };
 

@@ -3,6 +3,7 @@
 
 #include "protocol/job.h"
 #include "protocol/log_record.h"
+#include "protocol/network.h"
 #include "protocol/node.h"
 #include "protocol/problem.h"
 #include "protocol/result.h"
@@ -72,6 +73,60 @@ TEST(JobSpec, NamesEachThingWrong) {
   EXPECT_NE(findings_of(R"({"code":"x","environment":{"A=B":"1"}})"), "");
   EXPECT_NE(findings_of(R"({"code":"x","max_retries":1e3})"), "");
   EXPECT_NE(findings_of(R"({"code":"x","timeout":18446744073709551615})"), "");
+}
+
+TEST(JobSpec, TakesALockInPlaceOfRequirements) {
+  const std::string lock =
+      R"j({"format":1,"python":"3.11","platform":"linux_x86_64","base":{"numpy":"2.4.6"},)j"
+      R"j("packages":[]})j";
+  std::vector<Finding> findings;
+  const JobSpec spec = read_spec(
+      R"j({"code":"x","python_version":"3.11","environment_lock":)j" + lock + "}", &findings);
+  ASSERT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(decode_job_spec(encode(spec), &findings), spec);
+  EXPECT_EQ(spec.environment_lock->base.at("numpy"), "2.4.6");
+  EXPECT_EQ(findings_of(R"j({"code":"x","requirements":["a"],"environment_lock":)j" + lock + "}"),
+            "/environment_lock: stands in place of requirements; give one of the two");
+  EXPECT_NE(findings_of(R"j({"code":"x","environment_lock":{"format":2}})j")
+                .find("/environment_lock/format"),
+            std::string::npos);
+  for (const char* bad : {"2.7", "3", "3.", "3..1", "three", "3.1.2.4"}) {
+    EXPECT_NE(findings_of(fmt::format(R"j({{"code":"x","python_version":"{}"}})j", bad)), "")
+        << bad;
+  }
+}
+
+TEST(JobSpec, ReachesTheHostsItNamesAndNoOthers) {
+  const auto with = [](std::string_view allow) {
+    return findings_of(fmt::format(R"j({{"code":"x","network":{{"allow":[{}]}}}})j", allow));
+  };
+  EXPECT_EQ(with(R"("pypi.org:443","192.0.2.1:80","[2001:db8::1]:8080")"), "");
+  for (const char* bad : {"\"pypi.org\"", "\"PyPI.org:443\"", "\"*:443\"", "\"a:0\"", "\"a:70000\"",
+                          "\":1\"", "\"a b:1\"", "\"http://a:1\"", "\"a:01\"", "3"}) {
+    EXPECT_NE(with(bad).find("/network/allow"), std::string::npos) << bad;
+  }
+  EXPECT_NE(findings_of(R"j({"code":"x","network":{"deny":[]}})j"), "");
+}
+
+TEST(Network, PatternsOfOperators) {
+  EXPECT_TRUE(allows("a.example.org:443", "a.example.org:443"));
+  EXPECT_TRUE(allows("*.example.org:443", "a.b.example.org:443"));
+  EXPECT_TRUE(allows("*:443", "a:443"));
+  for (const auto& [pattern, target] :
+       std::initializer_list<std::pair<const char*, const char*>>{{"a:443", "a:80"},
+                                                                  {"*.a:443", "a:443"},
+                                                                  {"*.a:443", "ba:443"},
+                                                                  {"*:443", ":443"},
+                                                                  {"*.a:443", "x.a:80"},
+                                                                  {"*:443", "a:1443"}}) {
+    EXPECT_FALSE(allows(pattern, target)) << pattern << " " << target;
+  }
+  for (const char* good : {"*:1", "*.a.b:1", "a:1"}) EXPECT_TRUE(is_host_pattern(good)) << good;
+  for (const char* bad : {"*", "*.:1", "a*:1", "*a:1", "**:1", "*.*.a:1", ""}) {
+    EXPECT_FALSE(is_host_pattern(bad)) << bad;
+  }
+  EXPECT_TRUE(allow_all({}, {}));
+  EXPECT_FALSE(allow_all({"a:1"}, {"a:1", "b:1"}));
 }
 
 TEST(JobSpec, RefusesPathsThatLeaveTheirPlace) {
@@ -149,7 +204,7 @@ TEST(States, NamesRoundTrip) {
   for (int i = 0; i < 12; ++i) {
     EXPECT_EQ(*parse_attempt_state(name(AttemptState(i))), AttemptState(i));
   }
-  for (int i = 0; i < 9; ++i) EXPECT_EQ(*parse_outcome(name(Outcome(i))), Outcome(i));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(*parse_outcome(name(Outcome(i))), Outcome(i));
   EXPECT_FALSE(parse_job_state("running"));
 }
 
@@ -173,6 +228,8 @@ TEST(Result, RoundTrips) {
   result.timings.run_ms = 5;
   result.progress = {.fraction = 1, .message = "done", .metrics = {{"loss", 0.25}}};
   result.log_bytes = 99;
+  result.environment_lock =
+      packaging::Lock{.python = "3.11", .platform = "linux_x86_64", .base = {{"numpy", "2.4.6"}}};
   std::vector<Finding> findings;
   const AttemptResult again = decode_attempt_result(encode(result), &findings);
   EXPECT_TRUE(findings.empty()) << findings_text(findings);

@@ -111,6 +111,8 @@ json::value encode(const AttemptResult& result) {
                                             {"collect_ms", result.timings.collect_ms}}},
                    {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
+  if (result.environment_lock)
+    out["environment_lock"] = packaging::encode(*result.environment_lock);
   if (result.commitment) out["commitment"] = result.commitment->text();
   if (!result.error.type.empty()) {
     out["error"] = json::object{{"type", result.error.type},
@@ -178,6 +180,10 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
     result.artifacts.push_back(std::move(artifact));
   });
   result.commitment = read_digest(in, "commitment");
+  if (const json::value* lock = in.take("environment_lock"); lock != nullptr) {
+    result.environment_lock =
+        packaging::decode_lock(*lock, in.pointer_to("environment_lock"), findings);
+  }
   read_error(in, result.error);
   read_usage(in, result.usage);
   read_timings(in, result.timings);

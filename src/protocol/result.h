@@ -10,6 +10,7 @@
 
 #include "base/crypto.h"
 #include "base/decode.h"
+#include "packaging/lock.h"
 #include "protocol/progress.h"
 #include "protocol/state.h"
 
@@ -75,6 +76,8 @@ struct AttemptResult {
   // Of a native program's receipt, once the coordinator has held receipt and results against each
   // other. What a node says here is not believed.
   std::optional<Sha256> commitment;
+  // What a Python job with requirements ran on; given back as a job's environment_lock, the same.
+  std::optional<packaging::Lock> environment_lock;
   JobError error;
   Usage usage;
   Timings timings;

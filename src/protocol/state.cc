@@ -82,9 +82,9 @@ constexpr std::array<std::string_view, 12> kAttemptNames{
     "offered",   "leased", "staging",   "running",   "uploading", "unknown",
     "completed", "failed", "preempted", "cancelled", "fenced",    "lost"};
 constexpr std::array<std::string_view, 3> kDesiredNames{"run", "cancel", "checkpoint_and_stop"};
-constexpr std::array<std::string_view, 9> kOutcomeNames{
-    "finished",       "out_of_memory", "timed_out",        "over_cpu",    "over_output",
-    "over_processes", "cancelled",     "policy_violation", "node_failure"};
+constexpr std::array<std::string_view, 10> kOutcomeNames{
+    "finished",       "out_of_memory", "timed_out",        "over_cpu",           "over_output",
+    "over_processes", "cancelled",     "policy_violation", "environment_failed", "node_failure"};
 constexpr std::array<std::string_view, 6> kFailureNames{"none",    "user",   "out_of_memory",
                                                         "timeout", "policy", "infra"};
 
@@ -162,7 +162,8 @@ FailureClass failure_class(Outcome outcome, int exit_code) {
     case Outcome::kTimedOut:
     case Outcome::kOverCpu: return FailureClass::kTimeout;
     case Outcome::kOverOutput:
-    case Outcome::kOverProcesses: return FailureClass::kUser;
+    case Outcome::kOverProcesses:
+    case Outcome::kEnvironmentFailed: return FailureClass::kUser;
     case Outcome::kCancelled: return FailureClass::kNone;
     case Outcome::kPolicyViolation: return FailureClass::kPolicy;
     case Outcome::kNodeFailure: return FailureClass::kInfra;

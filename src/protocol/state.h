@@ -59,7 +59,8 @@ enum class Outcome : uint8_t {
   kOverProcesses,
   kCancelled,
   kPolicyViolation,
-  kNodeFailure,  // says nothing about the job
+  kEnvironmentFailed,  // its requirements or its environment lock cannot be met
+  kNodeFailure,        // says nothing about the job
 };
 
 // Decides about a retry: only kInfra is retried.

@@ -11,6 +11,7 @@
 #include "coordinator/api/job_json.h"
 #include "coordinator/programs/quote.h"
 #include "coordinator/store/artifacts.h"
+#include "packaging/requirement.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -63,6 +64,25 @@ std::vector<std::string> modules_of(const JobSpec& spec) {
   for (const InputFile& file : spec.files) add(file.path);
   std::sort(modules.begin(), modules.end());
   modules.erase(std::unique(modules.begin(), modules.end()), modules.end());
+  return modules;
+}
+
+// What the job may import: what it says, and the packages it asks for by their names. What they
+// bring under other names is known on the node alone.
+std::vector<std::string> imports_of(const JobSpec& spec) {
+  std::vector<std::string> modules = spec.allowed_imports;
+  const auto add = [&](std::string name) {
+    std::replace(name.begin(), name.end(), '-', '_');
+    modules.push_back(std::move(name));
+  };
+  for (const std::string& text : spec.requirements) {
+    if (auto requirement = packaging::parse_requirement(text)) add(std::move(requirement->name));
+  }
+  if (!spec.network_allow.empty()) {
+    for (const char* name : {"http.client", "socket", "ssl", "urllib.request"}) add(name);
+  }
+  if (!spec.environment_lock) return modules;
+  for (const auto& package : spec.environment_lock->packages) add(package.name);
   return modules;
 }
 
@@ -206,7 +226,7 @@ void submit_job(Services& services, Call call) {
   policy::CheckRequest request{.code = submission.spec.code,
                                .filename = submission.spec.filename,
                                .imports_restricted = submission.spec.import_policy == "standard",
-                               .allowed_imports = submission.spec.allowed_imports,
+                               .allowed_imports = imports_of(submission.spec),
                                .job_modules = modules_of(submission.spec)};
   services.checker.check(std::move(request),
                          [&services, pending](const Result<policy::CheckReport>& report) {

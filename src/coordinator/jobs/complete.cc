@@ -38,6 +38,7 @@ std::string failure_sentence(const AttemptResult& result) {
     case Outcome::kOverOutput: return "wrote more output than its limit";
     case Outcome::kOverProcesses: return "started more processes than its limit";
     case Outcome::kPolicyViolation: return "did what the policy forbids";
+    case Outcome::kEnvironmentFailed: return "its environment could not be made";
     case Outcome::kCancelled: return "was stopped";
     case Outcome::kNodeFailure: return "the node could not run it";
   }

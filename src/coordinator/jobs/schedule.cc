@@ -18,7 +18,7 @@ using store::bytes_at;
 using store::bytes_of;
 using store::time_at;
 
-// A round looks at this much of the queue: of each owner and shape (hardware and requirements) the
+// A round looks at this much of the queue: of each owner and shape (what it asks of a node) the
 // oldest. Jobs behind them cannot go before them, and wait for the same.
 constexpr size_t kOwnersMax = 512;
 constexpr size_t kGroupsMax = 128;

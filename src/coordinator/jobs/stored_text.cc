@@ -67,6 +67,13 @@ std::string needs_text(const JobSpec& spec) {
     needs[key] = std::move(whole.as_object()[key]);
   }
   if (spec.replicas > 1) needs["replicas"] = spec.replicas;
+  if (!spec.python_version.empty()) needs["python_version"] = spec.python_version;
+  if (!spec.network_allow.empty()) needs["network"] = std::move(whole.as_object()["network"]);
+  if (spec.environment_lock) {
+    packaging::Lock lock = *spec.environment_lock;
+    lock.packages.clear();  // what it stands on decides where it goes
+    needs["environment_lock"] = packaging::encode(lock);
+  }
   return to_text(needs);
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/units.h"
+#include "protocol/network.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -59,7 +60,30 @@ bool has_package(const Capabilities& node, const packaging::Requirement& require
   return requirement.marker.empty() && version && satisfies(*version, requirement);
 }
 
+// "3.11" is what a node with 3.11.2 has.
+bool has_python(const Capabilities& node, std::string_view version) {
+  return version.empty() || node.python_version == version ||
+         node.python_version.starts_with(fmt::format("{}.", version));
+}
+
+// The packages of its base that a lock stands on, to the letter.
+bool has_base(const Capabilities& node, const packaging::Lock& lock) {
+  return std::all_of(lock.base.begin(), lock.base.end(), [&](const auto& package) {
+    return installed(node, package.first) == package.second;
+  });
+}
+
+std::string_view python_of(const JobSpec& spec) {
+  return spec.environment_lock && spec.python_version.empty()
+             ? std::string_view(spec.environment_lock->python)
+             : std::string_view(spec.python_version);
+}
+
 bool has_packages(const Capabilities& node, const Demand& demand) {
+  if (const auto& lock = demand.spec->environment_lock) {
+    return node.environments && has_base(node, *lock);
+  }
+  if (node.environments) return true;
   return std::all_of(demand.requirements.begin(), demand.requirements.end(),
                      [&](const packaging::Requirement& r) { return has_package(node, r); });
 }
@@ -98,7 +122,24 @@ std::string gpu_memory_sentence(const Hardware& needs, const std::vector<Schedul
                      format_bytes(most));
 }
 
+std::string lock_sentence(const packaging::Lock& lock, const std::vector<SchedulableNode>& nodes) {
+  const bool builds = std::any_of(nodes.begin(), nodes.end(), [](const SchedulableNode& node) {
+    return node.capabilities->environments;
+  });
+  if (!builds) {
+    return nodes.size() == 1
+               ? "the only node builds no environments"
+               : fmt::format("none of {} builds environments", nodes_text(nodes.size()));
+  }
+  std::string base;
+  for (const auto& [name, version] : lock.base) {
+    base += fmt::format("{}{} {}", base.empty() ? "" : ", ", name, version);
+  }
+  return fmt::format("no node that builds environments has the base of its lock: {}", base);
+}
+
 std::string package_sentence(const Demand& demand, const std::vector<SchedulableNode>& nodes) {
+  if (demand.spec->environment_lock) return lock_sentence(*demand.spec->environment_lock, nodes);
   for (size_t i = 0; i < demand.requirements.size(); ++i) {
     const packaging::Requirement& requirement = demand.requirements[i];
     size_t satisfied = 0;
@@ -122,6 +163,20 @@ std::string package_sentence(const Demand& demand, const std::vector<Schedulable
                        nodes_text(nodes.size()), newest_text);
   }
   return "its packages are on no node together";
+}
+
+std::string network_sentence(const Demand& demand, const std::vector<SchedulableNode>& nodes) {
+  for (const std::string& target : demand.spec->network_allow) {
+    const bool reached = std::any_of(nodes.begin(), nodes.end(), [&](const SchedulableNode& node) {
+      return allow_all(node.capabilities->network, {target});
+    });
+    if (!reached) {
+      return nodes.size() == 1
+                 ? fmt::format("the only node lets no job reach {}", target)
+                 : fmt::format("none of {} lets a job reach {}", nodes_text(nodes.size()), target);
+    }
+  }
+  return "its hosts are reached from no node together";
 }
 
 std::string size_sentence(std::string_view what, int64_t needed, int64_t most, size_t nodes) {
@@ -169,7 +224,12 @@ Words words_of(Filter filter, const Demand& demand, const std::vector<Schedulabl
       return {"too_little_disk",
               size_sentence("disk", needs.disk_bytes,
                             largest(nodes, [](const auto& c) { return c.disk_bytes; }), count)};
+    case Filter::kPython:
+      return {"no_python", fmt::format("needs Python {}; {} has {}", python_of(*demand.spec),
+                                       count == 1 ? "the only node" : "a node",
+                                       nodes.front().capabilities->python_version)};
     case Filter::kPackages: return {"no_package", package_sentence(demand, nodes)};
+    case Filter::kNetwork: return {"no_network", network_sentence(demand, nodes)};
   }
   return {"no_node_fits", "no node fits"};
 }
@@ -179,7 +239,8 @@ std::string_view shortage_of(Filter filter) {
   constexpr std::array<std::string_view, kFilters> kTexts{
       "for their operators' jobs only", "without a slot",       "with too few GPUs",
       "with too little GPU memory",     "with another GPU",     "with too little memory",
-      "with too few CPU cores",         "with too little disk", "without the packages"};
+      "with too few CPU cores",         "with too little disk", "with another Python",
+      "without the packages",           "without its hosts"};
   return kTexts[static_cast<size_t>(filter)];
 }
 
@@ -193,7 +254,9 @@ std::string_view change_of(Filter filter, const Demand& demand) {
     case Filter::kMemory: return "with less memory";
     case Filter::kCpu: return "with fewer CPU cores";
     case Filter::kDisk: return "with less disk";
+    case Filter::kPython: return "with another Python";
     case Filter::kPackages: return "with other requirements";
+    case Filter::kNetwork: return "without these hosts";
     case Filter::kStrangers:
     case Filter::kSlots: return "";
   }
@@ -223,7 +286,9 @@ FilterSet misfits(const Demand& demand, const Capabilities& offered) {
   if (needs.memory_bytes > offered.memory_bytes) set |= bit(Filter::kMemory);
   if (needs.cpu_millicores > offered.cpu_millicores) set |= bit(Filter::kCpu);
   if (needs.disk_bytes > offered.disk_bytes) set |= bit(Filter::kDisk);
+  if (!has_python(offered, python_of(*demand.spec))) set |= bit(Filter::kPython);
   if (!has_packages(offered, demand)) set |= bit(Filter::kPackages);
+  if (!allow_all(offered.network, demand.spec->network_allow)) set |= bit(Filter::kNetwork);
   return set;
 }
 

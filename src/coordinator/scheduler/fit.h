@@ -21,9 +21,11 @@ enum class Filter : uint8_t {
   kMemory,
   kCpu,
   kDisk,
+  kPython,
   kPackages,
+  kNetwork,
 };
-inline constexpr size_t kFilters = 9;
+inline constexpr size_t kFilters = 11;
 
 struct Demand {
   const JobSpec* spec = nullptr;

@@ -291,6 +291,41 @@ INSTANTIATE_TEST_SUITE_P(
                    "no_package",
                    "needs torch>=3; the newest on 1 node is 2.13.0+cpu; "
                    "with other requirements 1 node would do"},
+        ReasonCase{
+            "python",
+            [](World& w) {
+              w.node().python_version = "3.11.2";
+              w.job().python_version = "3.1";
+            },
+            "no_python",
+            "needs Python 3.1; the only node has 3.11.2; with another Python 1 node would do"},
+        ReasonCase{"lock without a builder",
+                   [](World& w) {
+                     w.node().python_version = "3.11.2";
+                     w.job().environment_lock = packaging::Lock{.python = "3.11", .platform = "x"};
+                   },
+                   "no_package",
+                   "the only node builds no environments; with other requirements 1 node would do"},
+        ReasonCase{"lock on another base",
+                   [](World& w) {
+                     Capabilities& node = w.node();
+                     node.environments = true;
+                     node.python_version = "3.11.2";
+                     node.packages = {{"NumPy", "2.4.5"}};
+                     w.job().environment_lock =
+                         packaging::Lock{.python = "3.11", .base = {{"numpy", "2.4.6"}}};
+                   },
+                   "no_package",
+                   "no node that builds environments has the base of its lock: numpy 2.4.6; "
+                   "with other requirements 1 node would do"},
+        ReasonCase{"network",
+                   [](World& w) {
+                     w.node().network = {"*.example.org:443"};
+                     w.job().network_allow = {"a.example.org:443", "b.example.com:443"};
+                   },
+                   "no_network",
+                   "the only node lets no job reach b.example.com:443; "
+                   "without these hosts 1 node would do"},
         ReasonCase{"busy",
                    [](World& w) {
                      w.node();
@@ -306,6 +341,23 @@ INSTANTIATE_TEST_SUITE_P(
                      w.job();
                    },
                    "busy", "1 suitable node can run it, but not beside what runs there now"}));
+
+TEST(PlanTest, ANodeThatBuildsEnvironmentsTakesWhatItsBaseLacks) {
+  World world;
+  Capabilities& node = world.node();
+  node.python_version = "3.11.2";
+  node.packages = {{"NumPy", "2.4.6"}};
+  world.job().requirements = {"six; python_version > '3'", "numpy<2", "absent"};
+  EXPECT_EQ(world.only_reason().code, "no_package");
+  node.environments = true;
+  EXPECT_EQ(world.run().placements.size(), 1U);
+  world.jobs.clear();
+  JobSpec& locked = world.job();
+  locked.environment_lock = packaging::Lock{.python = "3.11", .base = {{"numpy", "2.4.6"}}};
+  EXPECT_EQ(world.run().placements.size(), 1U);
+  locked.python_version = "3.12";
+  EXPECT_EQ(world.only_reason().code, "no_python");
+}
 
 TEST(PlanTest, ReplicasArePlacedTogetherOrNotAtAll) {
   World world;
