@@ -2,6 +2,7 @@
 #include "cli/one_machine.h"
 
 #include "base/file.h"
+#include "node/config.h"
 
 namespace bcai::cli {
 namespace {
@@ -34,6 +35,7 @@ Result<std::unique_ptr<OneMachine>> OneMachine::start(const MachineOptions& opti
   node.key = machine->key_;
   node.data_directory = options.directory / "node";
   node.python = options.python;
+  node.search = node::directories_of(node::process_environment());
   node.slots = options.slots;
   node.strangers = options.strangers;
   BCAI_TRY_ASSIGN(machine->node_, node::Node::start(std::move(node)));

@@ -102,6 +102,7 @@ struct Environments::Impl {
 
   Result<Tools> tools();
   Result<void> check(const Lock& lock) const;
+  Lock base_lock(const std::vector<std::string>& requirements) const;
   Result<Lock> resolve(const std::vector<std::string>& requirements, const Work& work);
   Result<Lock> resolve_anew(const std::vector<std::string>& requirements,
                             const std::vector<packaging::Requirement>& parsed, const Tools& tools,
@@ -110,6 +111,7 @@ struct Environments::Impl {
   Result<void> gather_wheels(const Lock& lock, const fs::path& tools, const fs::path& scratch,
                              const fs::path& wheels, const Work& work);
   std::string key_of(const Lock& lock) const;
+  void forget_old_resolutions() const;
 };
 
 namespace {
@@ -217,6 +219,19 @@ Result<void> Environments::Impl::check(const Lock& lock) const {
   }
   if (lock.platform != platform_name()) return wrong("platform", lock.platform, platform_name());
   return {};
+}
+
+Lock Environments::Impl::base_lock(const std::vector<std::string>& requirements) const {
+  Lock lock{.python = short_version(engine.environment().python_version),
+            .platform = std::string(platform_name()),
+            .base = {},
+            .packages = {}};
+  const std::map<std::string, std::string> base = base_packages(engine.environment());
+  for (const std::string& text : requirements) {
+    const std::string name = packaging::parse_requirement(text)->name;
+    lock.base[name] = base.at(name);
+  }
+  return lock;
 }
 
 Result<Lock> Environments::Impl::resolve(const std::vector<std::string>& requirements,
@@ -340,6 +355,20 @@ std::string Environments::Impl::key_of(const Lock& lock) const {
       .text();
 }
 
+// Strangers may ask for anything, and each question leaves a file.
+void Environments::Impl::forget_old_resolutions() const {
+  const auto oldest =
+      fs::file_time_type::clock::now() - std::chrono::seconds(options.resolution_age_max_s);
+  std::vector<fs::path> old;
+  std::error_code failed;
+  for (fs::directory_iterator it(options.directory / "resolutions", failed), end;
+       !failed && it != end; it.increment(failed)) {
+    std::error_code ignored;
+    if (fs::last_write_time(it->path(), ignored) < oldest) old.push_back(it->path());
+  }
+  for (const fs::path& path : old) fs::remove(path, failed);
+}
+
 Environments::Environments(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Environments::~Environments() = default;
 
@@ -360,6 +389,7 @@ Result<std::unique_ptr<Environments>> Environments::open(Options options, sandbo
   BCAI_TRY_ASSIGN(impl->store, Store::open(impl->options.directory, impl->options.bytes_max));
   BCAI_TRY(make_directories(impl->options.directory / "resolutions", 0700));
   BCAI_TRY(impl->tools());
+  impl->forget_old_resolutions();
   return std::unique_ptr<Environments>(new Environments(std::move(impl)));
 }
 
@@ -376,6 +406,8 @@ Result<Environment> Environments::prepare(const Request& request, const OnProgre
   if (request.lock) {
     BCAI_TRY(impl.check(*request.lock));
     lock = *request.lock;
+  } else if (satisfied_by_base(request.requirements, impl.engine.environment())) {
+    lock = impl.base_lock(request.requirements);
   } else {
     BCAI_TRY_ASSIGN(lock, impl.resolve(request.requirements, work));
   }

@@ -58,10 +58,6 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(0, end == std::string_view::npos ? 0 : end + 1);
 }
 
-std::string short_version(const std::string& version) {
-  return version.substr(0, version.rfind('.'));
-}
-
 net::ProxyOptions proxy_options(const Options& options, int64_t bytes_max) {
   net::ProxyOptions proxy;
   proxy.allow = options.index_hosts;
@@ -97,6 +93,10 @@ Error error_of(const sandbox::Report& report, std::string_view said) {
 }
 
 }  // namespace
+
+std::string short_version(const std::string& version) {
+  return version.substr(0, version.rfind('.'));
+}
 
 std::string_view platform_name() {
 #if defined(__x86_64__)

@@ -18,7 +18,8 @@ namespace bcai::environment {
 // A file that a step left, with what the collector made of it.
 using sandbox::Artifact;
 
-std::string_view platform_name();  // "linux_x86_64"
+std::string short_version(const std::string& version);  // "3.11" of "3.11.2"
+std::string_view platform_name();                       // "linux_x86_64"
 
 // Constant; any number of threads.
 class Steps {

@@ -271,7 +271,7 @@ void Agent::Impl::execute(const std::shared_ptr<Attempt>& attempt) {
             return table.end_reason(id);
           },
   };
-  AttemptResult result = run_attempt(*attempt, *cache, options.run, events);
+  AttemptResult result = run_attempt(*attempt, *cache, options.means, events);
   AttemptSpool& kept = attempt->shipment.spool();
   if (auto wrote = kept.write_result(result, Durability::kCached); !wrote) {
     log_event(LogLevel::kError, "node.spool_failed",

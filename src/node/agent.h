@@ -14,7 +14,7 @@ namespace bcai::node {
 
 struct AgentOptions {
   LinkOptions link;
-  RunInSandbox run;
+  Means means;
   std::filesystem::path data_directory;
   Capacity offered;
   int64_t cache_bytes_max = 0;

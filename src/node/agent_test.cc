@@ -35,10 +35,12 @@ class AgentTest : public ::testing::Test {
                     .name = "test",
                     .identity = identity,
                     .capabilities = {}};
-    options.run = [this](const sandbox::Task& task, const std::filesystem::path& artifacts_to,
-                         const sandbox::Callbacks& callbacks, sandbox::Cancellation& cancellation) {
+    options.means.run = [this](const sandbox::Task& task, const std::filesystem::path& artifacts_to,
+                               const sandbox::Callbacks& callbacks,
+                               sandbox::Cancellation& cancellation) {
       return box.run(task, artifacts_to, callbacks, cancellation);
     };
+    options.means.prepare = prepare;
     options.data_directory = directory / "data";
     options.offered = {.cpu_millicores = 1000 * slots,
                        .memory_bytes = 64'000'000'000,
@@ -81,6 +83,7 @@ class AgentTest : public ::testing::Test {
   std::filesystem::path directory;
   SigningKey identity = SigningKey::from_seed(std::array<uint8_t, 32>{1, 2, 3});
   FakeSandbox box;
+  PrepareEnvironment prepare;
   std::unique_ptr<FakeCoordinator> coordinator;
   std::unique_ptr<Agent> agent;
 };
@@ -103,6 +106,46 @@ TEST_F(AgentTest, ShipsLogArtifactsAndResult) {
   EXPECT_TRUE(nothing_held());
   EXPECT_EQ(agent->status().metrics["results_published"], 1);
   EXPECT_TRUE(agent->status().connected);
+}
+
+TEST_F(AgentTest, AJobRunsInTheEnvironmentItAsksFor) {
+  std::filesystem::create_directories(directory / "site/six");
+  std::filesystem::create_directories(directory / "site/six-1.dist-info");
+  const packaging::Lock lock{.python = "3.11", .platform = "linux_x86_64"};
+  prepare = [&](const JobSpec& spec, const environment::OnProgress& on_progress,
+                sandbox::Cancellation&) -> Result<environment::Environment> {
+    on_progress("building 1 of 1");
+    if (spec.requirements[0] == "away") return error(ErrorCode::kUnavailable, "no index");
+    if (spec.requirements[0] == "wrong") {
+      return error(ErrorCode::kInvalidArgument, "no package {}", std::string(2000, 'x'));
+    }
+    return environment::Environment(directory / "site", lock, nullptr);
+  };
+  start();
+  const auto run = [&](uint8_t number, const char* requirement) {
+    Lease made = lease(number, "out hello\n");
+    made.spec.requirements = {requirement};
+    coordinator->offer(made);
+    return result_of(id(number));
+  };
+  AttemptResult result = run(1, "six");
+  EXPECT_EQ(result.outcome, Outcome::kFinished);
+  EXPECT_EQ(result.environment_lock, lock);
+  EXPECT_EQ(coordinator->log_text(id(1)), "environment: building 1 of 1\nhello\n");
+  ASSERT_EQ(box.tasks().size(), 1U);
+  EXPECT_EQ(box.tasks()[0].overlay, directory / "site");
+  EXPECT_EQ(box.tasks()[0].allowed_imports, (std::vector<std::string>{"six"}));
+  result = run(2, "wrong");
+  EXPECT_EQ(result.outcome, Outcome::kEnvironmentFailed);
+  EXPECT_EQ(result.detail.size(), 1024U);
+  EXPECT_GT(coordinator->log_text(id(2)).size(), 2000U);
+  EXPECT_EQ(result.environment_lock, std::nullopt);
+  result = run(3, "away");
+  EXPECT_EQ(result.outcome, Outcome::kNodeFailure);
+  EXPECT_EQ(result.detail, "no index");
+  coordinator->offer(lease(4, "out hello\n"));
+  EXPECT_EQ(result_of(id(4)).environment_lock, std::nullopt);
+  EXPECT_EQ(box.tasks().size(), 2U);
 }
 
 TEST_F(AgentTest, TheLogSaysWhatIsMissingInIt) {

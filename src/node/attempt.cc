@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/attempt.h"
 
+#include <optional>
 #include <vector>
 
+#include "base/clip.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "node/outcome.h"
@@ -74,19 +76,82 @@ void keep_artifacts(const AttemptSpool& spool, const sandbox::Report& report) {
   }
 }
 
+void note(Attempt& attempt, std::string_view text) {
+  (void)attempt.shipment.spool().append_log(LogStream::kSystem, SystemClock().wall(), text);
+  attempt.shipment.note_log();
+}
+
+// Each step is a line of the log and the job's progress for as long as it takes.
+Result<environment::Environment> make_environment(Attempt& attempt,
+                                                  const PrepareEnvironment& prepare,
+                                                  const AttemptEvents& events) {
+  Progress progress;
+  const auto tell = [&](std::string_view what) {
+    progress.message = clip_utf8(what, 256);
+    events.on_progress(progress);
+    note(attempt, fmt::format("environment: {}\n", what));
+  };
+  events.on_state(AttemptState::kStaging);
+  auto made = prepare(attempt.shipment.lease().spec, tell, attempt.cancellation);
+  if (!made && made.error().code == ErrorCode::kInvalidArgument) {
+    note(attempt, fmt::format("environment: {}\n", made.error().message));
+  }
+  if (!progress.message.empty()) events.on_progress({});
+  return made;
+}
+
+// The task gets it, and may import what is in it.
+void add_overlay(const std::filesystem::path& overlay, sandbox::Task* task) {
+  if (overlay.empty()) return;
+  task->overlay = overlay;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator it(overlay, failed), end; !failed && it != end;
+       it.increment(failed)) {
+    const std::string name = it->path().filename();
+    std::string module = name.substr(0, name.find('.'));
+    if (!module.empty() && module != "__pycache__" && name.find(".dist-info") == name.npos) {
+      task->allowed_imports.push_back(std::move(module));
+    }
+  }
+}
+
+bool wants_environment(const JobSpec& spec) {
+  return spec.program.empty() &&
+         (!spec.requirements.empty() || spec.environment_lock || !spec.python_version.empty());
+}
+
 // The user sees in the log itself that it is not whole.
 void note_dropped_output(Attempt& attempt, int64_t bytes) {
   if (bytes == 0) return;
   const std::string kept = format_bytes(attempt.shipment.lease().spec.output_bytes_max);
-  const std::string note = fmt::format(
+  const std::string text = fmt::format(
       "{} bytes of output were dropped: the job's output_bytes_max is {}\n", bytes, kept);
-  (void)attempt.shipment.spool().append_log(LogStream::kSystem, SystemClock().wall(), note);
-  attempt.shipment.note_log();
+  note(attempt, text);
+}
+
+sandbox::Report run_task(sandbox::Task& task, Attempt& attempt, const Means& means,
+                         const sandbox::Callbacks& callbacks) {
+  const Lease& lease = attempt.shipment.lease();
+  std::shared_ptr<void> network;
+  if (!lease.spec.network_allow.empty()) {
+    auto opened = means.open_network
+                      ? means.open_network(lease, &task)
+                      : Result<std::shared_ptr<void>>(error(ErrorCode::kFailedPrecondition,
+                                                            "this node lets no job reach a host"));
+    if (!opened) {
+      sandbox::Report report;
+      report.outcome = sandbox::Outcome::kNodeFailure;
+      report.detail = opened.error().message;
+      return report;
+    }
+    network = *std::move(opened);
+  }
+  return means.run(task, attempt.shipment.spool().artifacts(), callbacks, attempt.cancellation);
 }
 
 }  // namespace
 
-AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbox& run,
+AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& means,
                           const AttemptEvents& events) {
   const Lease& lease = attempt.shipment.lease();
   AttemptSpool& spool = attempt.shipment.spool();
@@ -96,25 +161,40 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbo
     events.on_state(AttemptState::kStaging);
     staged = inputs.fetch(lease.spec.files, [&] { return attempt.cancellation.cancelled(); });
   }
+  std::optional<environment::Environment> environment;
+  Result<void> prepared;
+  if (staged && means.prepare && wants_environment(lease.spec)) {
+    auto made = make_environment(attempt, means.prepare, events);
+    if (made) {
+      environment = *std::move(made);
+    } else {
+      prepared = std::move(made).error();
+    }
+  }
+  const bool refused = !prepared && prepared.error().code == ErrorCode::kInvalidArgument;
   AttemptFacts facts;
   facts.staging_ms = (SystemClock().now() - attempt.received).count();
   sandbox::Report report;
   Progress progress;
   if (attempt.cancellation.cancelled()) {
     report.outcome = sandbox::Outcome::kCancelled;
-  } else if (!staged) {
+  } else if (!staged || (!prepared && !refused)) {
     report.outcome = sandbox::Outcome::kNodeFailure;
-    report.detail = staged.error().message;
-  } else {
-    report = run(make_task(lease, inputs.sources()), spool.artifacts(),
-                 callbacks_of(attempt, progress, events), attempt.cancellation);
+    report.detail = (staged ? prepared : staged).error().message;
+  } else if (!refused) {
+    sandbox::Task task = make_task(lease, inputs.sources());
+    if (environment) add_overlay(environment->overlay(), &task);
+    report = run_task(task, attempt, means, callbacks_of(attempt, progress, events));
     keep_artifacts(spool, report);
     note_dropped_output(attempt, report.usage.output_bytes_dropped);
   }
   facts.ended = events.end_reason();
   (void)spool.flush_log();
   facts.log_bytes = spool.log_bytes();
-  AttemptResult result = make_result(lease.spec, report, facts);
+  AttemptResult result = refused && report.outcome != sandbox::Outcome::kCancelled
+                             ? make_environment_failure(prepared.error().message, facts)
+                             : make_result(lease.spec, report, facts);
+  if (environment) result.environment_lock = environment->lock();
   result.progress = std::move(progress);
   return result;
 }

@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "environment/environment.h"
 #include "node/input_cache.h"
 #include "node/lease_table.h"
 #include "node/shipper.h"
@@ -15,6 +16,23 @@ namespace bcai::node {
 using RunInSandbox = std::function<sandbox::Report(
     const sandbox::Task& task, const std::filesystem::path& artifacts_to,
     const sandbox::Callbacks& callbacks, sandbox::Cancellation& cancellation)>;
+
+// What a job's requirements or lock ask for. Empty where this node builds no environments.
+using PrepareEnvironment = std::function<Result<environment::Environment>(
+    const JobSpec& spec, const environment::OnProgress& on_progress,
+    sandbox::Cancellation& cancellation)>;
+
+// Opens what the job's network.allow names, writes the way to it into the task, and keeps it open
+// for as long as what it returns lives.
+using OpenNetwork =
+    std::function<Result<std::shared_ptr<void>>(const Lease& lease, sandbox::Task* task)>;
+
+// What this node has for its attempts.
+struct Means {
+  PrepareEnvironment prepare;  // may be empty
+  OpenNetwork open_network;    // may be empty
+  RunInSandbox run;
+};
 
 // An attempt from lease to acknowledgement.
 struct Attempt {
@@ -33,7 +51,7 @@ struct AttemptEvents {
 };
 
 // Blocks until nothing of the attempt runs any more.
-AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const RunInSandbox& run,
+AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& means,
                           const AttemptEvents& events);
 
 }  // namespace bcai::node

@@ -8,7 +8,9 @@
 
 #include "base/file.h"
 #include "base/yaml.h"
+#include "net/proxy.h"
 #include "node_files.h"
+#include "protocol/network.h"
 
 namespace bcai::node {
 namespace {
@@ -16,7 +18,7 @@ namespace {
 constexpr std::string_view kPrefix = "BCAI_NODE_";
 constexpr int64_t kBytesMax = 1'000'000'000'000'000;
 
-enum class Kind { kText, kScalar, kMap };
+enum class Kind { kText, kScalar, kList, kMap };
 
 // One row for each field: every layer, the printout and the documentation test go by it.
 struct Field {
@@ -32,6 +34,12 @@ void read_path(Decoder& in, std::string_view key, std::filesystem::path& path) {
   if (text.empty()) return;
   if (text[0] != '/') in.add(key, "expected an absolute path, found " + text);
   path = text;
+}
+
+json::array to_array(const std::vector<std::string>& list) {
+  json::array array;
+  for (const std::string& text : list) array.push_back(to_json(text));
+  return array;
 }
 
 template <typename Map>
@@ -72,6 +80,41 @@ constexpr std::array kFields{
             c.python = path;
           },
           [](const NodeConfig& c) -> json::value { return to_json(c.python); }},
+    Field{"uv", Kind::kText,
+          [](Decoder& in, NodeConfig& c) {
+            in.read("uv", c.uv, {1, 1024});
+          },
+          [](const NodeConfig& c) -> json::value { return to_json(c.uv); }},
+    Field{"index_url", Kind::kText,
+          [](Decoder& in, NodeConfig& c) {
+            in.read("index_url", c.index_url, {1, 1024});
+          },
+          [](const NodeConfig& c) -> json::value { return to_json(c.index_url); }},
+    Field{"index_hosts", Kind::kList,
+          [](Decoder& in, NodeConfig& c) {
+            in.read("index_hosts", c.index_hosts, 64, {1, 260});
+          },
+          [](const NodeConfig& c) -> json::value { return to_array(c.index_hosts); }},
+    Field{"wheel_directories", Kind::kList,
+          [](Decoder& in, NodeConfig& c) {
+            in.read("wheel_directories", c.wheel_directories, 64, {1, 1024});
+          },
+          [](const NodeConfig& c) -> json::value { return to_array(c.wheel_directories); }},
+    Field{"environment_bytes", Kind::kScalar,
+          [](Decoder& in, NodeConfig& c) {
+            in.read_bytes("environment_bytes", c.environment_bytes, {100'000'000, kBytesMax});
+          },
+          [](const NodeConfig& c) -> json::value { return c.environment_bytes; }},
+    Field{"network", Kind::kList,
+          [](Decoder& in, NodeConfig& c) {
+            in.read("network", c.network, 256, {1, 260});
+          },
+          [](const NodeConfig& c) -> json::value { return to_array(c.network); }},
+    Field{"network_bytes", Kind::kScalar,
+          [](Decoder& in, NodeConfig& c) {
+            in.read_bytes("network_bytes", c.network_bytes, {0, kBytesMax});
+          },
+          [](const NodeConfig& c) -> json::value { return c.network_bytes; }},
     Field{"slots", Kind::kScalar,
           [](Decoder& in, NodeConfig& c) {
             in.read("slots", c.slots, IntRange{0, 1024});
@@ -157,6 +200,8 @@ class Loader {
     json::object layer;
     if (field.kind == Kind::kText) {
       layer[to_json(field.name)] = text;
+    } else if (field.kind == Kind::kList) {
+      layer[to_json(field.name)] = read_list(text);
     } else if (field.kind == Kind::kMap) {
       layer[to_json(field.name)] = read_pairs(text, origin);
     } else {
@@ -205,6 +250,8 @@ class Loader {
     if (config.memory_bytes > 0 && config.memory_bytes < 64'000'000) {
       refuse("memory", "expected 0 or at least 64 MB");
     }
+    check_index(config);
+    check_network(config);
     if (config.data_directory.empty()) {
       refuse("data_directory", "is required: there is no HOME to put it under");
     }
@@ -219,10 +266,45 @@ class Loader {
     problems_.push_back(fmt::format("{}: {}: {}", origin, field, why));
   }
 
+  void check_index(const NodeConfig& config) {
+    const std::string& url = config.index_url;
+    if (url != "none" && !url.starts_with("https://") && !url.starts_with("http://")) {
+      refuse("index_url", "expected https://…, http://… or none, found '" + url + "'");
+    }
+    for (const std::string& host : config.index_hosts) {
+      if (auto parsed = net::parse_host_port(host); !parsed) {
+        refuse("index_hosts", parsed.error().message);
+      }
+    }
+    for (const std::string& directory : config.wheel_directories) {
+      if (!directory.starts_with('/')) {
+        refuse("wheel_directories", "expected absolute paths, found '" + directory + "'");
+      }
+    }
+  }
+
+  void check_network(const NodeConfig& config) {
+    for (const std::string& pattern : config.network) {
+      if (is_host_pattern(pattern)) continue;
+      refuse("network",
+             "expected host:port, *.domain:port or *:port in lower case, found '" + pattern + "'");
+    }
+  }
+
   void require(const std::string& field, const std::string& text) {
     if (!text.empty()) return;
     problems_.push_back(fmt::format("{} is required: in the file, as {}, or as --{}", field,
                                     variable_of(field), field));
+  }
+
+  static json::array read_list(std::string_view text) {
+    json::array array;
+    while (!text.empty()) {
+      const std::string_view one = text.substr(0, text.find(','));
+      array.push_back(to_json(one));
+      text.remove_prefix(std::min(one.size() + 1, text.size()));
+    }
+    return array;
   }
 
   json::object read_pairs(std::string_view text, const std::string& origin) {
@@ -255,6 +337,19 @@ std::filesystem::path default_data_directory(
 
 }  // namespace
 
+std::vector<std::filesystem::path> directories_of(
+    const std::map<std::string, std::string>& environment) {
+  std::vector<std::filesystem::path> directories;
+  const auto path = environment.find("PATH");
+  std::string_view rest = path == environment.end() ? "" : path->second;
+  while (!rest.empty()) {
+    const std::string_view one = rest.substr(0, rest.find(':'));
+    if (one.starts_with('/')) directories.emplace_back(one);
+    rest.remove_prefix(std::min(one.size() + 1, rest.size()));
+  }
+  return directories;
+}
+
 Result<LoadedConfig> load_config(const ConfigSources& sources) {
   Loader loader;
   for (const Field& field : kFields) loader.loaded().origins[std::string(field.name)] = "default";
@@ -263,6 +358,7 @@ Result<LoadedConfig> load_config(const ConfigSources& sources) {
   gethostname(host, sizeof host - 1);
   config.name = std::string_view(host).substr(0, 128);
   config.data_directory = default_data_directory(sources.environment);
+  config.search = directories_of(sources.environment);
   if (!sources.file.empty()) loader.apply_file(sources.file);
   loader.apply_environment(sources.environment);
   loader.apply_flags(sources.flags);
@@ -303,7 +399,7 @@ std::map<std::string, std::string> process_environment() {
     const size_t equals = text.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name = text.substr(0, equals);
-    if (name == "HOME" || name.starts_with(kPrefix)) {
+    if (name == "HOME" || name == "PATH" || name.starts_with(kPrefix)) {
       found[std::string(name)] = text.substr(equals + 1);
     }
   }

@@ -37,7 +37,11 @@ std::string_view example_config();
 
 std::vector<std::string_view> config_fields();
 
-// HOME and all that begins with BCAI_NODE_.
+// Of PATH, those that are absolute.
+std::vector<std::filesystem::path> directories_of(
+    const std::map<std::string, std::string>& environment);
+
+// HOME, PATH and all that begins with BCAI_NODE_.
 std::map<std::string, std::string> process_environment();
 
 }  // namespace bcai::node

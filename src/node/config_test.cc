@@ -57,6 +57,21 @@ TEST_F(ConfigFile, LaterLayersWinAndOriginsAreKept) {
   EXPECT_EQ(loaded->origins["disk"], "default");
 }
 
+TEST_F(ConfigFile, ListsAreReadFromEveryLayer) {
+  Result<LoadedConfig> loaded =
+      load(std::string(kLeast) + "index_url: none\nwheel_directories: [/a, /b]\n",
+           {{"BCAI_NODE_INDEX_HOSTS", "a:1,b:2"}, {"PATH", "/x:relative:/y"}});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config.wheel_directories, (std::vector<std::string>{"/a", "/b"}));
+  EXPECT_EQ(loaded->config.index_hosts, (std::vector<std::string>{"a:1", "b:2"}));
+  EXPECT_EQ(loaded->config.search, (std::vector<std::filesystem::path>{"/x", "/y"}));
+  EXPECT_EQ(problem(std::string(kLeast) + "index_url: ftp://x\nwheel_directories: [a]\n"
+                                          "index_hosts: [b]\n"),
+            "production.yaml:3: index_url: expected https://…, http://… or none, found 'ftp://x'\n"
+            "production.yaml:5: index_hosts: expected host:port, found 'b'\n"
+            "production.yaml:4: wheel_directories: expected absolute paths, found 'a'");
+}
+
 TEST_F(ConfigFile, EverythingWrongIsReportedAtOnceWithItsPlace) {
   EXPECT_EQ(problem("coordinator: ftp://x\nslots: 5000\nmemroy: 8GB\nstrangers: maybe\n"
                     "disk: 5 apples\ndata_directory: here\n",

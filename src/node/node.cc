@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "node/agent.h"
 #include "node/identity.h"
+#include "node/job_network.h"
 #include "node/proof.h"
 
 namespace bcai::node {
@@ -70,10 +71,50 @@ void describe_sandbox(const sandbox::Engine& engine, Capabilities* machine) {
   }
 }
 
+environment::Options environment_options(const NodeConfig& config) {
+  environment::Options options;
+  options.directory = config.data_directory / "environments";
+  options.uv = config.uv;
+  options.search = config.search;
+  options.search.push_back(std::filesystem::path(config.python).parent_path());
+  std::error_code failed;
+  options.search.push_back(std::filesystem::read_symlink("/proc/self/exe", failed).parent_path());
+  options.index_url = config.index_url == "none" ? "" : config.index_url;
+  for (const std::string& host : config.index_hosts) {
+    if (auto parsed = net::parse_host_port(host)) options.index_hosts.push_back(*parsed);
+  }
+  options.wheel_directories.assign(config.wheel_directories.begin(),
+                                   config.wheel_directories.end());
+  options.bytes_max = config.environment_bytes;
+  options.environment_bytes_max = std::min(options.environment_bytes_max, config.environment_bytes);
+  return options;
+}
+
+// A node without uv runs the jobs that its base is enough for.
+std::unique_ptr<environment::Environments> open_environments(const NodeConfig& config,
+                                                             sandbox::Engine& engine) {
+  auto opened = environment::Environments::open(environment_options(config), engine);
+  if (opened) return *std::move(opened);
+  log_event(LogLevel::kWarn, "node.no_environments", {{"why", opened.error().message}});
+  return nullptr;
+}
+
+PrepareEnvironment preparer(environment::Environments* environments) {
+  if (environments == nullptr) return {};
+  return [environments](const JobSpec& spec, const environment::OnProgress& on_progress,
+                        sandbox::Cancellation& cancellation) {
+    return environments->prepare({.requirements = spec.requirements,
+                                  .python_version = spec.python_version,
+                                  .lock = spec.environment_lock},
+                                 on_progress, cancellation);
+  };
+}
+
 }  // namespace
 
 struct Node::Impl {
   std::unique_ptr<sandbox::Engine> engine;  // outlives the agent, which runs in it
+  std::unique_ptr<environment::Environments> environments;
   std::unique_ptr<Agent> agent;
 };
 
@@ -107,6 +148,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
                                  .machine = &machine},
                                 [&engine] { return engine.self_test(); });
   if (config.strangers) BCAI_TRY(check_strangers(machine));
+  impl->environments = open_environments(config, engine);
+  machine.environments = impl->environments != nullptr;
+  machine.network = config.network;
 
   AgentOptions options;
   options.link = {.dial = dial_endpoint(config.coordinator, config.ca_file),
@@ -114,11 +158,16 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
                   .name = config.name.empty() ? machine.hostname : config.name,
                   .identity = identity,
                   .capabilities = machine};
-  options.run = [&engine](const sandbox::Task& task, const std::filesystem::path& artifacts_to,
-                          const sandbox::Callbacks& callbacks,
-                          sandbox::Cancellation& cancellation) {
-    return engine.run(task, artifacts_to, callbacks, cancellation);
-  };
+  options.means.prepare = preparer(impl->environments.get());
+  options.means.run =
+      [&engine](const sandbox::Task& task, const std::filesystem::path& artifacts_to,
+                const sandbox::Callbacks& callbacks, sandbox::Cancellation& cancellation) {
+        return engine.run(task, artifacts_to, callbacks, cancellation);
+      };
+  BCAI_TRY_ASSIGN(options.means.open_network,
+                  make_open_network({.patterns = config.network,
+                                     .bytes_max = config.network_bytes,
+                                     .directory = config.data_directory / "proxies"}));
   options.data_directory = config.data_directory;
   options.offered = {.cpu_millicores = machine.cpu_millicores,
                      .memory_bytes = machine.memory_bytes,

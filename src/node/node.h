@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "protocol/node.h"
@@ -23,6 +24,16 @@ struct NodeConfig {
   std::string ca_file;
   std::filesystem::path data_directory;  // identity, spool, sandbox state
   std::string python = "/usr/bin/python3";
+  // What jobs ask for beyond the packages of `python`.
+  std::string uv = "uv";                      // or a path; without it there are no environments
+  std::vector<std::filesystem::path> search;  // where uv may lie, besides beside `python`
+  std::string index_url = "https://pypi.org/simple";  // or "none"
+  std::vector<std::string> index_hosts;               // host:port of its files, besides its own
+  std::vector<std::string> wheel_directories;         // absolute; their files *.whl are offered too
+  int64_t environment_bytes = 20'000'000'000;         // of all environments together
+  // What jobs that ask for it may reach: protocol/network.h. A host without '*' may be private.
+  std::vector<std::string> network;
+  int64_t network_bytes = 10'000'000'000;  // of one attempt, both ways
   std::string program = "/proc/self/exe";  // bcai, which runs native programs in the sandbox
   int slots = 0;                           // 0: one for each core offered
   double cpu_cores = 0;                    // offered to jobs; 0: all
