@@ -18,7 +18,7 @@ import setup
 ROOT = setup.ROOT
 STAGES = ["check", "unit", "fuzz", "python", "escape", "environment", "docs", "e2e", "crash"]
 # Only when it is named: it compiles everything once more.
-ON_REQUEST = ["wheel"]
+ON_REQUEST = ["wheel", "frameworks"]
 FUZZ_SECONDS = 3
 
 
@@ -148,7 +148,9 @@ def run(stages: list[str], build: Callable[..., None],
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
                            "tests/vm", "tests/python_vm"],
                 "escape": ["tests/escape"],
-                "environment": ["tests/environment"],
+                "environment": ["tests/environment",
+                                "--ignore=tests/environment/test_frameworks.py"],
+                "frameworks": ["tests/environment/test_frameworks.py"],
                 # Alone: it starts the network of the README, with nothing else on the machine.
                 "docs": ["tests/e2e/test_docs.py"],
                 "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",

@@ -343,6 +343,7 @@ class ResultRecord:
     usage: Usage
     timings: Timings
     commitment: str = ""
+    environment_lock: Json | None = None
     quote: Quote | None = None
     verification: Verification | None = None
 
@@ -366,6 +367,7 @@ class ResultRecord:
             usage=Usage.from_json(_object(data, "usage")),
             timings=Timings.from_json(_object(data, "timings")),
             commitment=_text(data, "commitment"),
+            environment_lock=_object(data, "environment_lock") or None,
             quote=Quote.from_json(_object(data, "quote")),
             verification=Verification.from_json(_object(data, "verification")),
         )

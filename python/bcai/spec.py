@@ -64,6 +64,9 @@ class JobMaker(Generic[J]):
         arguments: Iterable[object] = (),
         files: Files | None = None,
         environment: Mapping[str, str] | None = None,
+        environment_lock: Mapping[str, Any] | None = None,
+        python_version: str | None = None,
+        network: Mapping[str, Any] | None = None,
         allow_imports: Iterable[str] = (),
         import_policy: Literal["standard", "off"] | None = None,
         queue_timeout: int | None = None,
@@ -80,9 +83,13 @@ class JobMaker(Generic[J]):
         ``weights`` are the safetensors files that it names by digest; ``replicas`` nodes run it at
         the same time and their answers are compared. ``hardware`` holds
         ``cpu_cores``, ``memory``, ``disk``, ``gpu_count``, ``gpu_memory``, ``gpu_model``, sizes as
-        bytes or as ``"8GB"``. ``timeout`` is the wall-clock limit of one attempt and
-        ``queue_timeout`` of the wait before the first, in seconds. ``max_retries`` counts retries
-        of attempts that failed through no fault of the job. ``files`` are put into the job's
+        bytes or as ``"8GB"``. ``requirements`` are Python packages as PEP 508 writes them, added to
+        what the node has; ``environment_lock``, in their place, is ``result.environment_lock`` of
+        an earlier job and gives the same packages to the byte. ``network`` names the hosts that
+        the job reaches, ``{"allow": ["pypi.org:443"]}``; without it, none. ``timeout`` is the
+        wall-clock limit of one attempt and ``queue_timeout`` of the wait before the first, in
+        seconds. ``max_retries`` counts retries of attempts that failed through no fault of the job.
+        ``files`` are put into the job's
         working directory: paths, or a mapping of names to paths or bytes. ``allow_imports`` adds
         modules to those that the import policy allows. ``id`` makes this the same job as one
         submitted before. What is not given takes the network's default.
@@ -106,6 +113,9 @@ class JobMaker(Generic[J]):
             max_retries=max_retries,
             name=name,
             environment=dict(environment) if environment is not None else None,
+            environment_lock=dict(environment_lock) if environment_lock is not None else None,
+            python_version=python_version,
+            network=dict(network) if network is not None else None,
             import_policy=import_policy,
             queue_timeout=queue_timeout,
             cpu_seconds_max=cpu_seconds_max,

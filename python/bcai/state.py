@@ -115,6 +115,9 @@ class JobState:
 class ResultState:
     """A result's plain part. Times in milliseconds, sizes in bytes.
 
+    ``environment_lock`` is what a job with requirements ran on, or None; given to ``create_job`` it
+    makes the same environment again.
+
     Of a native program: ``commitment``, the SHA-256 of what its receipt commits to, ``quote``, and
     with replicas ``verification``."""
 
@@ -128,6 +131,7 @@ class ResultState:
         self.usage = record.usage
         self.timings = record.timings
         self.commitment = record.commitment
+        self.environment_lock = record.environment_lock
         self.quote = record.quote
         self.verification = record.verification
         self._source = record

@@ -76,15 +76,32 @@ void add_duration(CLI::App* app, const std::string& name, const std::string& mea
       ->type_name("DURATION");
 }
 
-void add_program_options(CLI::App* app, JobOptions& job) {
-  app->add_option("--input", job.inputs,
-                  "An input of a native program and its .npy file (repeatable)")
-      ->type_name("[NAME=]FILE")
-      ->allow_extra_args(false);
-  app->add_option("--weights", job.weights,
-                  "A safetensors file that a native program names by digest (repeatable)")
+// One value each time it is given.
+void add_list(CLI::App* app, const char* name, std::vector<std::string>& values, const char* type,
+              const char* meaning) {
+  app->add_option(name, values, meaning)->type_name(type)->allow_extra_args(false);
+}
+
+// What it needs beyond the standard library.
+void add_package_options(CLI::App* app, JobOptions& job) {
+  add_list(app, "--requirements", job.requirements, "PACKAGE",
+           "A package the job needs, as in 'torch>=2.0' (repeatable)");
+  app->add_option("--python-version", job.python_version, "The interpreter's, as in 3.11")
+      ->type_name("VERSION");
+  app->add_option("--environment-lock", job.environment_lock,
+                  "The packages of an earlier job: its results as `bcai results --json` prints "
+                  "them, or the lock in them")
       ->type_name("FILE")
-      ->allow_extra_args(false);
+      ->excludes("--requirements");
+  add_list(app, "--allow-host", job.allow_hosts, "HOST:PORT",
+           "A host that the job reaches, as in pypi.org:443 (repeatable); else none");
+}
+
+void add_program_options(CLI::App* app, JobOptions& job) {
+  add_list(app, "--input", job.inputs, "[NAME=]FILE",
+           "An input of a native program and its .npy file (repeatable)");
+  add_list(app, "--weights", job.weights, "FILE",
+           "A safetensors file that a native program names by digest (repeatable)");
   app->add_option("--replicas", job.replicas, "Nodes that run a native program and must agree")
       ->type_name("N")
       ->check(CLI::Range(1, 5));
@@ -133,10 +150,7 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
   app->add_option("--id,--idempotency-key", job.id,
                   "Submitting twice under one id runs once: job_… or any text of your own")
       ->type_name("ID");
-  app->add_option("--requirements", job.requirements,
-                  "A package the job needs, as in 'torch>=2.0' (repeatable)")
-      ->type_name("PACKAGE")
-      ->allow_extra_args(false);
+  add_package_options(app, job);
   app->add_option("--gpu", job.gpu_count, "GPUs")->type_name("N")->check(CLI::Range(0, 64));
   app->add_option("--gpu-memory", job.gpu_memory, "Memory of each GPU, as in 8GB")
       ->check(check_size)
@@ -170,15 +184,11 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
       ->check(check_variable)
       ->type_name("NAME=VALUE")
       ->allow_extra_args(false);
-  app->add_option("--file", job.files,
-                  "A file or directory to put into the job's working directory (repeatable)")
-      ->type_name("PATH[:DEST]")
-      ->allow_extra_args(false);
+  add_list(app, "--file", job.files, "PATH[:DEST]",
+           "A file or directory to put into the job's working directory (repeatable)");
   add_program_options(app, job);
-  app->add_option("--allow-import", job.allowed_imports,
-                  "A module the import policy would refuse (repeatable)")
-      ->type_name("MODULE")
-      ->allow_extra_args(false);
+  add_list(app, "--allow-import", job.allowed_imports, "MODULE",
+           "A module the import policy would refuse (repeatable)");
   app->add_option("--import-policy", job.import_policy, "standard, or off on your own machines")
       ->check(CLI::IsMember({"standard", "off"}));
 }

@@ -271,6 +271,24 @@ Result<JobId> choose_id(const std::string& asked, WallTime now, Random& random) 
   return id;
 }
 
+Result<std::optional<json::value>> read_environment_lock(const std::string& path) {
+  if (path.empty()) return std::optional<json::value>();
+  const auto wrong = [&](std::string_view why) {
+    return error(ErrorCode::kInvalidArgument, "--environment-lock {}: {}", path, why);
+  };
+  auto text = read_file(path);
+  if (!text) return wrong(text.error().message);
+  auto value = parse_json(*text);
+  if (!value) return wrong(value.error().message);
+  if (!value->is_object()) return wrong("expected an object");
+  const json::object& object = value->get_object();
+  if (const json::value* inner = object.if_contains("environment_lock")) {
+    return std::optional<json::value>(*inner);
+  }
+  if (object.contains("job_id")) return wrong("this job had no environment");
+  return std::optional<json::value>(*std::move(value));
+}
+
 json::object job_body(const JobOptions& options, const Program& program,
                       const std::vector<Upload>& uploads,
                       const std::map<std::string, std::string>& inputs, const JobId& id) {
@@ -284,6 +302,12 @@ json::object job_body(const JobOptions& options, const Program& program,
   if (!options.name.empty()) body["name"] = options.name;
   add_texts(body, "arguments", options.arguments);
   add_texts(body, "requirements", options.requirements);
+  if (!options.allow_hosts.empty()) {
+    json::object network;
+    add_texts(network, "allow", options.allow_hosts);
+    body["network"] = std::move(network);
+  }
+  if (!options.python_version.empty()) body["python_version"] = options.python_version;
   add_texts(body, "allowed_imports", options.allowed_imports);
   if (!options.import_policy.empty()) body["import_policy"] = options.import_policy;
   add_hardware(options, body);
@@ -329,10 +353,13 @@ Submission submit_job(ApiClient& api, Context& context, const JobOptions& option
     std::erase_if(*uploads, [&](const Upload& upload) {
       return upload.file.path == program.filename && upload.file.sha256 == Sha256::of(program.code);
     });
+  Result<std::optional<json::value>> lock = read_environment_lock(options.environment_lock);
+  if (!lock) return failed(lock.error());
   if (const Result<void> sent = upload_all(api, screen, *uploads); !sent) {
     return failed(sent.error());
   }
-  const json::object body = job_body(options, program, *uploads, native.inputs, *id);
+  json::object body = job_body(options, program, *uploads, native.inputs, *id);
+  if (*lock) body["environment_lock"] = **std::move(lock);
   const int seen = context.interrupts.count();
   Millis pause{200};
   for (int tried = 1;; ++tried) {

@@ -56,6 +56,9 @@ Result<std::vector<Upload>> find_uploads(const std::vector<std::string>& files);
 // "" makes a new id; a text that is no job id becomes one that is the same for the same text.
 Result<JobId> choose_id(const std::string& asked, WallTime now, Random& random);
 
+// A lock, or the results of a job that has one. Nothing when `path` is "".
+Result<std::optional<json::value>> read_environment_lock(const std::string& path);
+
 // The body of POST /v1/jobs: what the user said and nothing else.
 json::object job_body(const JobOptions& options, const Program& program,
                       const std::vector<Upload>& uploads,

@@ -29,6 +29,9 @@ struct JobOptions {
   std::string name;
   std::string id;
   std::vector<std::string> requirements;
+  std::string python_version;
+  std::string environment_lock;  // a file
+  std::vector<std::string> allow_hosts;
   int gpu_count = 0;
   std::string gpu_memory;  // "" is the coordinator's default, as in all below
   std::string gpu_model;

@@ -86,6 +86,16 @@ def test_outputs(done: tuple[FakeCoordinator, JobResult]) -> None:
     assert outputs["w"][0, 0] == 1
 
 
+def test_a_lock_is_given_back(network: Network) -> None:
+    lock = {"format": 1, "python": "3.11", "platform": "linux_x86_64", "packages": []}
+    fake = network(lambda job: job.end(environment_lock=lock))
+    with SDK(fake.endpoint, KEY) as client:
+        result = client.create_job("pass", requirements=["six"]).execute()
+        assert result.environment_lock == lock
+        client.create_job("pass", environment_lock=result.environment_lock).execute()
+    assert [job.spec.get("environment_lock") for job in fake.jobs.values()] == [None, lock]
+
+
 def test_a_missing_output_says_why(done: tuple[FakeCoordinator, JobResult]) -> None:
     outputs = done[1].outputs
     with pytest.raises(KeyError) as caught:

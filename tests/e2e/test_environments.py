@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requirements from a job to its result, with an index on this machine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bcai import SDK, JobFailed
+from machine import ROOT, run_command, walkable
+from node_network import NodeNetwork
+
+sys.path.insert(0, str(ROOT / "tests/environment"))
+from package_index import Index
+
+UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+pytestmark = pytest.mark.skipif(UV is None, reason="needs uv: pip install uv")
+
+
+@pytest.fixture(scope="module")
+def index() -> Iterator[Index]:
+    index = Index()
+    yield index
+    index.close()
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory, index: Index) -> Iterator[NodeNetwork]:
+    directory = tmp_path_factory.mktemp("environments")
+    walkable(directory)
+    network = NodeNetwork(directory, f"uv: {UV}\nindex_url: {index.url}\n")
+    yield network
+    network.stop()
+
+
+@pytest.fixture
+def client(network: NodeNetwork) -> Iterator[SDK]:
+    with network.client() as client:
+        yield client
+
+
+def test_a_job_runs_on_what_it_asks_for_and_again_on_its_lock(client: SDK, index: Index) -> None:
+    index.add("adds-up", files={"adds_up/sums.py": "def add(a, b): return a + b\n"})
+    code = "import adds_up.sums, adds_up\nx = adds_up.sums.add(2, 3)\nv = adds_up.version\n"
+    assert client.nodes()[0].capabilities["environments"] is True
+    job = client.create_job(code, requirements=["adds-up<2"])
+    result = job.execute()
+    assert result.outputs["x"] == 5
+    log = job.logs
+    for step in ("resolving 1 requirement", "downloading 1 of 1", "building 1 of 1"):
+        assert f"environment: {step}\n" in log
+    lock = result.environment_lock
+    assert lock is not None and lock["packages"][0]["wheel"] == "adds_up-1.0-py3-none-any.whl"
+
+    index.add("adds-up", "1.5")
+    again = client.create_job(code, environment_lock=lock).execute()
+    assert again.outputs["v"] == "1.0"
+    assert again.environment_lock == lock
+    assert client.create_job("x = 1").execute().environment_lock is None
+
+
+def test_what_the_base_has_needs_nothing(client: SDK) -> None:
+    job = client.create_job("import numpy", requirements=["numpy>1"])
+    result = job.execute()
+    assert "environment:" not in job.logs
+    assert result.environment_lock is not None and result.environment_lock["packages"] == []
+    assert list(result.environment_lock["base"]) == ["numpy"]
+
+
+def test_why_there_is_no_environment(client: SDK, index: Index) -> None:
+    index.add("one", requires=["three<2"])
+    index.add("two", requires=["three>=2"])
+    index.add("three", "1.0")
+    index.add("three", "2.0")
+    index.add("startup", files={"startup.pth": "import os\n"})
+    for requirements, words in [
+        (["one", "two"], "cannot be satisfied together"),
+        (["no-such-package"], "a package does not exist"),
+        (["startup"], "startup.pth holds code"),
+    ]:
+        job = client.create_job("x = 1", requirements=requirements)
+        with pytest.raises(JobFailed, match=words) as failure:
+            job.execute()
+        assert failure.value.result is not None
+        assert failure.value.result.outcome == "environment_failed"
+        assert words in job.logs
+    # With the resolver's own words in full.
+    assert "three>=2" in client.jobs(limit=3)[-1].logs
+
+
+def test_what_no_index_has_is_refused_at_once(client: SDK) -> None:
+    for bad in ("https://e.example/x.whl", "./x", "-e .", "x @ git+https://e.example/x"):
+        with pytest.raises(Exception, match="asked for by name and version"):
+            client.create_job("x = 1", requirements=[bad]).execute()
+
+
+def test_the_command_line_gives_a_lock_back(
+    network: NodeNetwork, index: Index, tmp_path: Path
+) -> None:
+    index.add("for-cli")
+    (tmp_path / "job.py").write_text("import for_cli\nprint('version', for_cli.version)\n")
+
+    def run(*arguments: str) -> str:
+        ran = run_command(
+            network.directory, [*arguments], cwd=tmp_path,
+            BCAI_ENDPOINT=network.endpoint, BCAI_API_KEY=network.key,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    identity = run("submit", "--requirements", "for-cli", "job.py").strip()
+    run("wait", identity)
+    results = run("results", identity, "--json")
+    assert json.loads(results)["environment_lock"]["packages"][0]["name"] == "for-cli"
+    (tmp_path / "results.json").write_text(results)
+    index.add("for-cli", "2.0")
+    assert "version 1.0\n" in run("run", "--environment-lock", "results.json", "job.py")
+
+
+def test_what_no_node_has_waits_with_the_reason(client: SDK) -> None:
+    lock = {"format": 1, "python": "3.11", "platform": "linux_x86_64", "packages": []}
+    for asked, reason in [
+        ({"python_version": "3.7"}, "needs Python 3.7; the only node has 3."),
+        ({"environment_lock": {**lock, "base": {"numpy": "0.1"}}}, "base of its lock: numpy 0.1"),
+    ]:
+        job = client.create_job("x = 1", queue_timeout=3, **asked)
+        with pytest.raises(Exception, match=reason):
+            job.execute()
