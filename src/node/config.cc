@@ -341,7 +341,8 @@ std::vector<std::filesystem::path> directories_of(
     const std::map<std::string, std::string>& environment) {
   std::vector<std::filesystem::path> directories;
   const auto path = environment.find("PATH");
-  std::string_view rest = path == environment.end() ? "" : path->second;
+  std::string_view rest;
+  if (path != environment.end()) rest = path->second;
   while (!rest.empty()) {
     const std::string_view one = rest.substr(0, rest.find(':'));
     if (one.starts_with('/')) directories.emplace_back(one);
