@@ -2,7 +2,8 @@
 # bcai_embed(TARGET FUNCTION FILE...): the bytes of the files in the library, as
 #   std::string_view FUNCTION(std::string_view name);   // empty when there is no such file
 #   std::span<const std::string_view> FUNCTION_names();
-# in namespace bcai, declared in "<FUNCTION>.h". The name is the path as written in the list.
+# in namespace bcai, declared in "<FUNCTION>.h". The name is the path as written in the list; of an
+# entry NAME=PATH it is NAME.
 function(bcai_embed target function)
   set(dir ${CMAKE_CURRENT_BINARY_DIR}/${function})
   set(assembly ".section .rodata\n")
@@ -13,6 +14,11 @@ function(bcai_embed target function)
   set(inputs "")
   foreach(file IN LISTS ARGN)
     set(symbol bcai_${function}_${index})
+    set(name ${file})
+    if(file MATCHES "^([^=]+)=(.+)$")
+      set(name ${CMAKE_MATCH_1})
+      set(file ${CMAKE_MATCH_2})
+    endif()
     cmake_path(ABSOLUTE_PATH file BASE_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE path)
     list(APPEND inputs ${path})
     string(APPEND assembly
@@ -20,8 +26,8 @@ function(bcai_embed target function)
       ".global ${symbol}_end\n${symbol}_end:\n.byte 0\n")
     string(APPEND externs "extern const char ${symbol}[];\nextern const char ${symbol}_end[];\n")
     string(APPEND table
-      "  if (name == \"${file}\") return {${symbol}, static_cast<size_t>(${symbol}_end - ${symbol})};\n")
-    string(APPEND names "\"${file}\", ")
+      "  if (name == \"${name}\") return {${symbol}, static_cast<size_t>(${symbol}_end - ${symbol})};\n")
+    string(APPEND names "\"${name}\", ")
     math(EXPR index "${index} + 1")
   endforeach()
   string(APPEND assembly ".section .note.GNU-stack,\"\",@progbits\n")

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/bundle.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 
 #include "sandbox/root.h"
@@ -8,7 +10,6 @@
 namespace bcai::sandbox {
 namespace {
 
-constexpr int64_t kCpuPeriodUs = 100'000;
 constexpr int64_t kRuncDataBytes = 256'000'000;
 constexpr int64_t kShmBytesMax = int64_t{64} << 30;
 constexpr int kProxyPort = 3128;
@@ -76,9 +77,8 @@ json::object tmpfs(const char* destination, const std::string& options) {
 }
 
 json::array mounts(const Task& task, const BundleContext& context) {
-  const std::string bounds =
-      fmt::format("mode=1777,size={},nr_inodes={}",
-                  std::min(task.limits.disk_bytes_max, kShmBytesMax), task.limits.inodes_max);
+  const std::string bounds = fmt::format("mode=1777,size={},nr_inodes={}",
+                                         scratch_bytes_max(task.limits), task.limits.inodes_max);
   json::array out{
       json::object{{"destination", "/proc"},
                    {"type", "proc"},
@@ -103,54 +103,17 @@ json::array mounts(const Task& task, const BundleContext& context) {
   return out;
 }
 
-json::object rlimit(const char* type, int64_t value) {
-  return {{"type", type}, {"hard", value}, {"soft", value}};
-}
-
 json::array rlimits(const Limits& limits, const BundleContext& context) {
-  const int64_t file = limits.file_bytes_max > 0 ? limits.file_bytes_max : limits.disk_bytes_max;
-  json::array out{
-      rlimit("RLIMIT_CORE", 0),          rlimit("RLIMIT_NOFILE", limits.open_files_max),
-      rlimit("RLIMIT_MEMLOCK", 8 << 20), rlimit("RLIMIT_MSGQUEUE", 0),
-      rlimit("RLIMIT_SIGPENDING", 512),  rlimit("RLIMIT_RTPRIO", 0),
-      rlimit("RLIMIT_NICE", 0),          rlimit("RLIMIT_FSIZE", file),
-  };
-  if (limits.cpu_ms_max > 0) {
-    // A net below the budget that the supervisor keeps: of each process alone, so doubled.
-    out.push_back(rlimit("RLIMIT_CPU", limits.cpu_ms_max / 500 + 1));
-  }
-  // What a group would hold back is at least held back in each process. runc takes the limit on
-  // before it becomes the job, and needs that much itself.
-  if (!context.cgroups || !context.cgroups->memory) {
-    out.push_back(rlimit("RLIMIT_DATA", std::max(limits.memory_bytes_max, kRuncDataBytes)));
-  }
-  if (!context.cgroups || !context.cgroups->pids) {
-    out.push_back(rlimit("RLIMIT_NPROC", limits.processes_max));
+  json::array out;
+  for (const ResourceLimit& limit : resource_limits(limits, context.cgroups)) {
+    out.push_back(json::object{{"type", limit.name}, {"hard", limit.value}, {"soft", limit.value}});
   }
   return out;
 }
 
 json::array environment(const Task& task) {
-  json::array out{"PATH=/usr/bin:/bin", "HOME=/work",     "USER=job",   "LOGNAME=job",
-                  "LANG=C.UTF-8",       "LC_ALL=C.UTF-8", "TMPDIR=/tmp"};
-  if (task.native.empty()) {
-    out.emplace_back("PYTHONUNBUFFERED=1");
-    out.emplace_back("PYTHONDONTWRITEBYTECODE=1");
-  }
-  // Threads beyond the quota only wait for it; libraries otherwise count the machine's cores.
-  const int64_t threads = std::max<int64_t>(1, (task.limits.cpu_millicores + 999) / 1000);
-  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
-    out.emplace_back(fmt::format("{}={}", name, threads));
-  }
-  if (!task.proxy.empty()) {
-    for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}) {
-      out.emplace_back(fmt::format("{}=http://127.0.0.1:{}", name, kProxyPort));
-    }
-    for (const char* name : {"NO_PROXY", "no_proxy"}) {
-      out.emplace_back(fmt::format("{}=localhost,127.0.0.1", name));
-    }
-  }
-  for (const auto& [name, value] : task.environment) out.emplace_back(name + "=" + value);
+  json::array out;
+  for (const auto& [name, value] : environment_of(task)) out.emplace_back(name + "=" + value);
   return out;
 }
 
@@ -218,6 +181,64 @@ json::object resources(const Limits& limits, const BundleContext& context) {
 
 }  // namespace
 
+int64_t scratch_bytes_max(const Limits& limits) {
+  return std::min(limits.disk_bytes_max, kShmBytesMax);
+}
+
+int64_t threads_of(const Limits& limits) {
+  return std::max<int64_t>(1, (limits.cpu_millicores + 999) / 1000);
+}
+
+std::vector<std::pair<std::string, std::string>> environment_of(const Task& task) {
+  std::vector<std::pair<std::string, std::string>> out{
+      {"PATH", "/usr/bin:/bin"}, {"HOME", "/work"},     {"USER", "job"},   {"LOGNAME", "job"},
+      {"LANG", "C.UTF-8"},       {"LC_ALL", "C.UTF-8"}, {"TMPDIR", "/tmp"}};
+  if (task.native.empty()) {
+    out.emplace_back("PYTHONUNBUFFERED", "1");
+    out.emplace_back("PYTHONDONTWRITEBYTECODE", "1");
+  }
+  // Threads beyond the quota only wait for it; libraries otherwise count the machine's cores.
+  for (const char* name : {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"}) {
+    out.emplace_back(name, std::to_string(threads_of(task.limits)));
+  }
+  if (!task.proxy.empty()) {
+    const std::string proxy = fmt::format("http://127.0.0.1:{}", kProxyPort);
+    for (const char* name : {"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"}) {
+      out.emplace_back(name, proxy);
+    }
+    for (const char* name : {"NO_PROXY", "no_proxy"}) out.emplace_back(name, "localhost,127.0.0.1");
+  }
+  out.insert(out.end(), task.environment.begin(), task.environment.end());
+  return out;
+}
+
+std::vector<ResourceLimit> resource_limits(const Limits& limits, const CgroupLayout* cgroups) {
+  const int64_t file = limits.file_bytes_max > 0 ? limits.file_bytes_max : limits.disk_bytes_max;
+  std::vector<ResourceLimit> out{
+      {"RLIMIT_CORE", RLIMIT_CORE, 0},
+      {"RLIMIT_NOFILE", RLIMIT_NOFILE, limits.open_files_max},
+      {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK, 8 << 20},
+      {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE, 0},
+      {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING, 512},
+      {"RLIMIT_RTPRIO", RLIMIT_RTPRIO, 0},
+      {"RLIMIT_NICE", RLIMIT_NICE, 0},
+      {"RLIMIT_FSIZE", RLIMIT_FSIZE, file},
+  };
+  if (limits.cpu_ms_max > 0) {
+    // A net below the budget that the supervisor keeps: of each process alone, so doubled.
+    out.push_back({"RLIMIT_CPU", RLIMIT_CPU, limits.cpu_ms_max / 500 + 1});
+  }
+  // What a group would hold back is at least held back in each process. runc takes the limit on
+  // before it becomes the job, and needs that much itself.
+  if (!cgroups || !cgroups->memory) {
+    out.push_back({"RLIMIT_DATA", RLIMIT_DATA, std::max(limits.memory_bytes_max, kRuncDataBytes)});
+  }
+  if (!cgroups || !cgroups->pids) {
+    out.push_back({"RLIMIT_NPROC", RLIMIT_NPROC, limits.processes_max});
+  }
+  return out;
+}
+
 Result<void> validate(const Task& task) {
   const auto in_id = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
@@ -236,6 +257,15 @@ Result<void> validate(const Task& task) {
     }
   }
   return validate_limits(task.limits);
+}
+
+Limits zygote_limits() {
+  Limits limits;
+  limits.memory_bytes_max = 8'000'000'000;
+  limits.disk_bytes_max = 16'000'000;
+  limits.inodes_max = 1000;
+  limits.processes_max = 8192;
+  return limits;
 }
 
 json::object make_config(const Task& task, const BundleContext& context) {
@@ -261,15 +291,50 @@ json::object make_config(const Task& task, const BundleContext& context) {
   };
 }
 
+json::object make_zygote_config(const std::vector<std::string>& arguments, int64_t threads,
+                                const BundleContext& context, uint32_t users) {
+  Task like;
+  like.limits = zygote_limits();
+  like.limits.cpu_millicores = threads * 1000;
+  json::object config = make_config(like, context);
+  json::object& process = config["process"].as_object();
+  json::array list;
+  for (const std::string& argument : arguments) list.emplace_back(argument);
+  process["args"] = std::move(list);
+  process["cwd"] = "/";
+  process["user"] = {{"uid", 0}, {"gid", 0}, {"umask", 077}};
+  // Within its own user namespace, over its own children.
+  const json::array rights{"CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP", "CAP_KILL"};
+  for (const char* set : {"bounding", "effective", "permitted"}) {
+    process["capabilities"].as_object()[set] = rights;
+  }
+  process["rlimits"] = json::array{};
+  process["oomScoreAdj"] = 0;
+  json::object& linux = config["linux"].as_object();
+  for (const char* map : {"uidMappings", "gidMappings"}) {
+    linux[map] =
+        json::array{json::object{{"containerID", 0}, {"hostID", context.uid}, {"size", users}}};
+  }
+  // The kernel lets nobody mount /proc who cannot see all of one.
+  linux.erase("maskedPaths");
+  linux.erase("readonlyPaths");
+  linux.erase("seccomp");
+  linux["resources"].as_object().erase("cpu");
+  return config;
+}
+
 std::string make_task_json(const Task& task, std::string_view imports_policy) {
   auto policy = parse_json(imports_policy);
   json::array arguments;
   for (const std::string& argument : task.arguments) arguments.emplace_back(argument);
   json::array allowed;
   for (const std::string& module : task.allowed_imports) allowed.emplace_back(module);
+  json::object environment;
+  for (const auto& [name, value] : environment_of(task)) environment[to_json(name)] = value;
   json::object out{
       {"filename", task.filename},
       {"arguments", std::move(arguments)},
+      {"environment", std::move(environment)},
       {"imports",
        {{"restricted", task.imports_restricted},
         {"allowed", std::move(allowed)},

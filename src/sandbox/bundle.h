@@ -36,10 +36,34 @@ struct BundleContext {
   std::vector<Bind> binds;  // rootless: what is otherwise attached before runc looks
 };
 
+struct ResourceLimit {
+  const char* name;  // "RLIMIT_CORE"
+  int resource;
+  int64_t value;  // hard and soft
+};
+std::vector<ResourceLimit> resource_limits(const Limits& limits, const CgroupLayout* cgroups);
+
+// Of /tmp, and of /dev/shm.
+int64_t scratch_bytes_max(const Limits& limits);
+
+// What libraries are told to use.
+int64_t threads_of(const Limits& limits);
+
+// All that the task finds; a later entry of the same name counts.
+std::vector<std::pair<std::string, std::string>> environment_of(const Task& task);
+
 // The constraints of a task: each message names the field, the value and what is allowed.
 Result<void> validate(const Task& task);
 
 json::object make_config(const Task& task, const BundleContext& context);
+
+// Of a zygote and all its children that wait.
+Limits zygote_limits();
+
+// Of a zygote: `arguments` as root of a user namespace of `users` ids from context.uid on, with the
+// capabilities to make namespaces for its children and to drop to their ids.
+json::object make_zygote_config(const std::vector<std::string>& arguments, int64_t threads,
+                                const BundleContext& context, uint32_t users);
 
 // What the runner reads at /in/task.json.
 std::string make_task_json(const Task& task, std::string_view imports_policy);

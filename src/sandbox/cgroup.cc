@@ -186,6 +186,51 @@ Result<void> JobGroup::create() const {
   return make_directories(layout_->mounts.v2 + path_);
 }
 
+std::vector<fs::path> JobGroup::whole() const {
+  std::set<std::string> mounts;
+  if (layout_->mode != CgroupMode::kV1) mounts.insert(layout_->mounts.v2);
+  if (layout_->mode != CgroupMode::kV2) {
+    for (const char* controller : {"memory", "pids", "cpu", "cpuacct"}) {
+      const auto mount = layout_->mounts.v1.find(controller);
+      if (mount != layout_->mounts.v1.end()) mounts.insert(mount->second);
+    }
+  }
+  return {mounts.begin(), mounts.end()};
+}
+
+Result<void> JobGroup::create_whole() const {
+  for (const fs::path& mount : whole()) BCAI_TRY(make_directories(mount.string() + path_));
+  return {};
+}
+
+Result<void> JobGroup::admit(pid_t pid) const {
+  for (const fs::path& mount : whole()) {
+    BCAI_TRY(put(fs::path(mount.string() + path_) / "cgroup.procs", std::to_string(pid)));
+  }
+  return {};
+}
+
+Result<void> JobGroup::limit(const Limits& limits) const {
+  const bool v2 = layout_->mode == CgroupMode::kV2;
+  const std::string memory = std::to_string(limits.memory_bytes_max);
+  if (layout_->memory) {
+    BCAI_TRY(put(file("memory", v2 ? "memory.max" : "memory.limit_in_bytes"), memory));
+    if (layout_->swap) {
+      BCAI_TRY(put(file("memory", v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes"),
+                   v2 ? "0" : memory));
+    }
+    if (v2) BCAI_TRY(put(file("memory", "memory.oom.group"), "1"));
+  }
+  if (layout_->pids) {
+    BCAI_TRY(put(file("pids", "pids.max"), std::to_string(limits.processes_max)));
+  }
+  if (!layout_->cpu) return {};
+  const int64_t quota = limits.cpu_millicores * kCpuPeriodUs / 1000;
+  if (v2) return put(file("cpu", "cpu.max"), fmt::format("{} {}", quota, kCpuPeriodUs));
+  BCAI_TRY(put(file("cpu", "cpu.cfs_period_us"), std::to_string(kCpuPeriodUs)));
+  return put(file("cpu", "cpu.cfs_quota_us"), std::to_string(quota));
+}
+
 std::string JobGroup::procs_file() const {
   if (layout_->mode != CgroupMode::kHybrid) return "";
   return layout_->mounts.v2 + path_ + "/cgroup.procs";

@@ -16,8 +16,12 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "sandbox/cgroup_files.h"
+#include "sandbox/sandbox.h"
 
 namespace bcai::sandbox {
+
+// CPU time is given out in periods of this length.
+inline constexpr int64_t kCpuPeriodUs = 100'000;
 
 enum class CgroupMode : uint8_t { kV2, kV1, kHybrid, kNone };
 std::string_view name(CgroupMode mode);
@@ -59,6 +63,11 @@ class JobGroup {
   const std::string& runc_path() const { return path_; }  // OCI's cgroupsPath; "" in mode kNone
   // Makes what runc does not.
   Result<void> create() const;
+  // Makes everything, without runc: a group that admit() and limit() are for.
+  Result<void> create_whole() const;
+  Result<void> admit(pid_t pid) const;
+  // Memory with swap, processes, share of the CPU; what the layout cannot limit is left.
+  Result<void> limit(const Limits& limits) const;
   // The file that a process joins by writing 0, so that runc itself can be killed; "" when none.
   std::string procs_file() const;
 
@@ -76,6 +85,7 @@ class JobGroup {
  private:
   std::filesystem::path file(const char* controller, const char* name) const;
   std::vector<std::filesystem::path> directories() const;
+  std::vector<std::filesystem::path> whole() const;  // of them, those with a part in limits or end
 
   const CgroupLayout* layout_;
   std::string path_;

@@ -20,6 +20,7 @@
 #include "sandbox/supervise.h"
 #include "sandbox/sweep.h"
 #include "sandbox/tree_copy.h"
+#include "sandbox/zygote/filter.h"
 #include "sandbox_files.h"
 
 namespace bcai::sandbox {
@@ -30,6 +31,10 @@ namespace {
 // A place that a job's user may walk to, whoever owns the directories above the state directory.
 constexpr const char* kRunDirectory = "/run/bcai";
 constexpr const char* kAttachAt = "/run/bcai/root";
+
+// Below them lie the ids of tasks that start cold.
+constexpr uint32_t kZygoteIdsFrom = 1'000'000;
+constexpr int kZygotesMax = 256;  // on this machine, of all engines
 
 struct Pipe {
   UniqueFd read;
@@ -76,6 +81,10 @@ CollectLimits collect_limits(const Limits& limits) {
           .depth_max = limits.artifact_depth_max};
 }
 
+std::string task_json_of(const Task& task) {
+  return make_task_json(task, sandbox_files("../policy/imports.json"));
+}
+
 Result<UniqueFd> lock_state(const fs::path& state) {
   const fs::path path = state / "lock";
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -103,6 +112,15 @@ std::string_view name(Outcome outcome) {
     case Outcome::kNodeFailure: break;
   }
   return "node_failure";
+}
+
+std::string_view name(Start start) {
+  switch (start) {
+    case Start::kCold: return "cold";
+    case Start::kForked: return "forked";
+    case Start::kWarm: break;
+  }
+  return "warm";
 }
 
 Cancellation::Cancellation() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -146,6 +164,7 @@ Result<void> Engine::Impl::prepare() {
   }
   if (options.seccomp) seccomp = seccomp_profile();
   if (options.seccomp) seccomp_internet = seccomp_profile(true);
+  BCAI_TRY(prepare_zygotes());
   // runc leaves the job's first process to us, to be reaped and its status read.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno_error(errno, "become a subreaper");
   return {};
@@ -154,6 +173,27 @@ Result<void> Engine::Impl::prepare() {
 void Engine::Impl::remove_groups() const {
   if (cgroups.mode == CgroupMode::kNone) return;
   JobGroup(cgroups, group).remove();
+}
+
+Result<void> Engine::Impl::prepare_zygotes() {
+  if (!options.warm_starts || !slots || cgroups.mode == CgroupMode::kNone) return {};
+  auto of_zygotes = std::make_unique<ZygoteHost>();
+  of_zygotes->state = options.state_directory;
+  of_zygotes->runtime = runtime;
+  of_zygotes->cgroups = cgroups;
+  of_zygotes->group = group;
+  of_zygotes->attach_at = kAttachAt;
+  of_zygotes->root = root;
+  if (options.seccomp) {
+    BCAI_TRY_ASSIGN(of_zygotes->filter, make_filter());
+  }
+  of_zygotes->slots =
+      std::make_unique<Slots>(std::string(kRunDirectory) + "/slots",
+                              options.uid_base + kZygoteIdsFrom, kZygotesMax, Zygote::kIds);
+  BCAI_TRY(make_directories(options.state_directory / "roots" / "empty"));
+  zygotes = std::make_unique<ZygotePool>(std::move(of_zygotes),
+                                         static_cast<size_t>(std::max(0, options.waiting_max)));
+  return {};
 }
 
 Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const Callbacks& callbacks,
@@ -166,6 +206,13 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
     report.detail = "cancelled before it started";
     return report;
   }
+  if (auto report = run_warm(task, artifacts_to, callbacks, cancellation, asked)) return *report;
+  return run_cold(task, artifacts_to, callbacks, cancellation, asked);
+}
+
+Report Engine::Impl::run_cold(const Task& task, const fs::path& artifacts_to,
+                              const Callbacks& callbacks, Cancellation& cancellation,
+                              Instant asked) {
   std::optional<Slots::Lease> slot;
   if (slots) {
     auto lease = slots->acquire();
@@ -185,25 +232,85 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
     job_group.remove();
     return node_failure(watched.error().message);
   }
-  const Ending ending = supervise(*std::move(watched), task.limits, callbacks, cancellation);
-  Verdict verdict = judge(ending, task.limits);
+  return conclude({.task = task,
+                   .stage = *stage,
+                   .group = job_group,
+                   .asked = asked,
+                   .start = Start::kCold,
+                   .quarantine =
+                       [&] {
+                         if (slot) slot->quarantine();
+                       }},
+                  *std::move(watched), artifacts_to, callbacks, cancellation);
+}
+
+std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& artifacts_to,
+                                             const Callbacks& callbacks, Cancellation& cancellation,
+                                             Instant asked) {
+  const auto key = zygotes ? zygote_key(task, root.interpreter) : std::nullopt;
+  auto taken = key ? zygotes->take(*key) : std::nullopt;
+  if (!taken) return std::nullopt;
+  ZygoteChild& child = taken->child;
+  Stage stage;
+  Watched watched{.group = child.group};
+  const auto begin = [&]() -> Result<void> {
+    BCAI_TRY_ASSIGN(stage, stage_child(task, task_json_of(task), child.uid));
+    BCAI_TRY_ASSIGN(Pipe out, make_pipe());
+    BCAI_TRY_ASSIGN(Pipe err, make_pipe());
+    BCAI_TRY_ASSIGN(Pipe control, make_pipe());
+    BCAI_TRY(dispatch(child, stage, task.limits, cgroups,
+                      {out.write.get(), err.write.get(), control.write.get()}));
+    watched.out = std::move(out.read);
+    watched.err = std::move(err.read);
+    watched.control = std::move(control.read);
+    return {};
+  };
+  if (auto begun = begin(); !begun) {
+    log_event(LogLevel::kWarn, "sandbox.dispatch_failed",
+              {{"task", task.id}, {"why", begun.error().message}});
+    discard(std::move(child));
+    return std::nullopt;
+  }
+  watched.first = std::move(child.pidfd);
+  watched.zygote = std::move(child.socket);
+  return conclude({.task = task,
+                   .stage = stage,
+                   .group = child.group,
+                   .asked = asked,
+                   .start = taken->start,
+                   .quarantine = [&] { child.zygote->quarantine(); }},
+                  std::move(watched), artifacts_to, callbacks, cancellation);
+}
+
+Report Engine::Impl::conclude(const Running& running, Watched watched, const fs::path& artifacts_to,
+                              const Callbacks& callbacks, Cancellation& cancellation) const {
+  const Limits& limits = running.task.limits;
+  const Ending ending = supervise(std::move(watched), limits, callbacks, cancellation);
+  Verdict verdict = judge(ending, limits);
   Report report;
   report.outcome = verdict.outcome;
   report.exit_code = verdict.exit_code;
   report.detail = std::move(verdict.detail);
-  report.usage = usage_of(ending, task.limits);
-  report.start_ms = (ending.alive - asked).count();
+  report.usage = usage_of(ending, limits);
+  report.start = running.start;
+  report.start_ms = (ending.alive - running.asked).count();
   report.run_ms = (ending.gone - ending.alive).count();
   report.overtime_ms = ending.overtime.count();
-  if (job_group.populated()) {
-    if (slot) slot->quarantine();
-    log_event(LogLevel::kError, "sandbox.unkillable", {{"task", task.id}});
+  if (running.group.populated()) {
+    running.quarantine();
+    log_event(LogLevel::kError, "sandbox.unkillable", {{"task", running.task.id}});
   } else if (ending.ran) {
-    gather(*stage, artifacts_to, task.limits, &report);
+    gather(running.stage, artifacts_to, limits, &report);
   }
-  job_group.remove();
+  running.group.remove();
   report.collect_ms = (clock.now() - ending.gone).count();
   return report;
+}
+
+Result<void> Engine::Impl::await_warm(const Task& task) {
+  const auto key = zygotes ? zygote_key(task, root.interpreter) : std::nullopt;
+  if (!key) return error(ErrorCode::kUnavailable, "this task starts cold on this machine");
+  return zygotes->await(*key);
 }
 
 Result<Root> Engine::Impl::root_for(const Task& task) {
@@ -222,7 +329,7 @@ Result<Root> Engine::Impl::root_for(const Task& task) {
 Result<Stage> Engine::Impl::make_stage(const Task& task, const Root& root_of_task,
                                        const fs::path& bundle, uint32_t uid) const {
   BCAI_TRY(make_directories(bundle, 0700));
-  const std::string task_json = make_task_json(task, sandbox_files("../policy/imports.json"));
+  const std::string task_json = task_json_of(task);
   if (host.rootless) return stage_directories(task, root_of_task, task_json, bundle);
   return stage_mounts(task, root_of_task, task_json, kAttachAt, uid + 1);
 }
@@ -281,7 +388,10 @@ void Engine::Impl::gather(const Stage& stage, const fs::path& artifacts_to, cons
 
 Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Engine::~Engine() { impl_->remove_groups(); }
+Engine::~Engine() {
+  impl_->zygotes.reset();
+  impl_->remove_groups();
+}
 
 Result<std::unique_ptr<Engine>> Engine::make(EngineOptions options) {
   auto impl = std::make_unique<Impl>();
@@ -294,6 +404,8 @@ Report Engine::run(const Task& task, const fs::path& artifacts_to, const Callbac
                    Cancellation& cancellation) {
   return impl_->run(task, artifacts_to, callbacks, cancellation);
 }
+
+Result<void> Engine::await_warm(const Task& task) { return impl_->await_warm(task); }
 
 std::vector<SelfTestLine> Engine::self_test() {
   return run_self_test(*this, impl_->options.state_directory / "self_test");

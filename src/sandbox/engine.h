@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,7 @@
 #include "sandbox/slots.h"
 #include "sandbox/staging.h"
 #include "sandbox/supervise.h"
+#include "sandbox/zygote/pool.h"
 
 namespace bcai::sandbox {
 
@@ -37,14 +39,36 @@ struct Engine::Impl {
   BaseEnvironment environment;
   std::unique_ptr<Slots> slots;  // null when rootless
   json::object seccomp;
-  json::object seccomp_internet;  // of tasks with a proxy
+  json::object seccomp_internet;        // of tasks with a proxy
+  std::unique_ptr<ZygotePool> zygotes;  // null: every task starts cold
 
   Result<void> prepare();
   Report run(const Task& task, const std::filesystem::path& artifacts_to,
              const Callbacks& callbacks, Cancellation& cancellation);
   void remove_groups() const;
 
+  Result<void> await_warm(const Task& task);
+
  private:
+  // What a running task is ended and judged by.
+  struct Running {
+    const Task& task;
+    const Stage& stage;
+    const JobGroup& group;
+    Instant asked;
+    Start start;
+    std::function<void()> quarantine;
+  };
+  Result<void> prepare_zygotes();
+  Report run_cold(const Task& task, const std::filesystem::path& artifacts_to,
+                  const Callbacks& callbacks, Cancellation& cancellation, Instant asked);
+  // Nothing: the task has not begun, and is to start cold.
+  std::optional<Report> run_warm(const Task& task, const std::filesystem::path& artifacts_to,
+                                 const Callbacks& callbacks, Cancellation& cancellation,
+                                 Instant asked);
+  Report conclude(const Running& running, Watched watched,
+                  const std::filesystem::path& artifacts_to, const Callbacks& callbacks,
+                  Cancellation& cancellation) const;
   Result<Root> root_for(const Task& task);
   Result<Stage> make_stage(const Task& task, const Root& root_of_task,
                            const std::filesystem::path& bundle, uint32_t uid) const;

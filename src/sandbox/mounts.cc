@@ -3,16 +3,30 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string>
+#include <tuple>
 
 namespace bcai::sandbox {
 namespace {
 
 Result<void> set(int fs, const char* key, const std::string& value) {
   if (fsconfig(fs, FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0) return {};
-  return errno_error(errno, fmt::format("tmpfs option {}={}", key, value));
+  return errno_error(errno, fmt::format("mount option {}={}", key, value));
+}
+
+// fsmount of what has been configured.
+Result<UniqueFd> create(int fs, unsigned attributes, const char* what) {
+  if (fsconfig(fs, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return errno_error(errno, fmt::format("make {}", what));
+  }
+  UniqueFd mount(fsmount(fs, FSMOUNT_CLOEXEC, attributes));
+  if (!mount) return errno_error(errno, fmt::format("mount {}", what));
+  return mount;
 }
 
 std::string octal(unsigned mode) { return fmt::format("{:o}", mode); }
@@ -27,13 +41,48 @@ Result<UniqueFd> make_tmpfs(const TmpfsOptions& options) {
   BCAI_TRY(set(fs.get(), "mode", octal(options.mode)));
   BCAI_TRY(set(fs.get(), "uid", std::to_string(options.uid)));
   BCAI_TRY(set(fs.get(), "gid", std::to_string(options.uid)));
-  if (fsconfig(fs.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    return errno_error(errno, "make a tmpfs");
+  return create(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "a tmpfs");
+}
+
+Result<UniqueFd> make_devices() {
+  UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
+  if (!fs) return errno_error(errno, "open a tmpfs");
+  BCAI_TRY(set(fs.get(), "size", "65536"));
+  BCAI_TRY(set(fs.get(), "nr_inodes", "32"));
+  BCAI_TRY(set(fs.get(), "mode", "755"));
+  BCAI_TRY_ASSIGN(UniqueFd dev, create(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "/dev"));
+  const std::tuple<const char*, unsigned, unsigned> nodes[] = {{"null", 1, 3},    {"zero", 1, 5},
+                                                               {"full", 1, 7},    {"random", 1, 8},
+                                                               {"urandom", 1, 9}, {"tty", 5, 0}};
+  for (const auto& [name, major, minor] : nodes) {
+    if (mknodat(dev.get(), name, S_IFCHR | 0666, makedev(major, minor)) != 0 ||
+        fchmodat(dev.get(), name, 0666, 0) != 0) {
+      return errno_error(errno, fmt::format("make the device /dev/{}", name));
+    }
   }
-  UniqueFd mount(
-      fsmount(fs.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
-  if (!mount) return errno_error(errno, "mount a tmpfs");
-  return mount;
+  const std::pair<const char*, const char*> links[] = {{"fd", "/proc/self/fd"},
+                                                       {"ptmx", "pts/ptmx"},
+                                                       {"stdin", "/proc/self/fd/0"},
+                                                       {"stdout", "/proc/self/fd/1"},
+                                                       {"stderr", "/proc/self/fd/2"}};
+  for (const auto& [name, target] : links) {
+    if (symlinkat(target, dev.get(), name) != 0) return errno_error(errno, "link in /dev");
+  }
+  if (mkdirat(dev.get(), "shm", 0755) != 0) return errno_error(errno, "make /dev/shm");
+  return dev;
+}
+
+Result<UniqueFd> overlay_read_only(const std::filesystem::path& path,
+                                   const std::filesystem::path& empty) {
+  UniqueFd fs(fsopen("overlay", FSOPEN_CLOEXEC));
+  if (!fs) return errno_error(errno, "open an overlay");
+  std::string lower;
+  for (const char c : path.string()) {
+    if (c == ':' || c == '\\') lower.push_back('\\');
+    lower.push_back(c);
+  }
+  BCAI_TRY(set(fs.get(), "lowerdir", lower + ":" + empty.string()));
+  return create(fs.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, "an overlay");
 }
 
 Result<UniqueFd> clone_read_only(const std::filesystem::path& path) {

@@ -26,6 +26,16 @@ Result<UniqueFd> make_tmpfs(const TmpfsOptions& options);
 // The tree at `path`, without what is mounted below it; read-only, nosuid, nodev.
 Result<UniqueFd> clone_read_only(const std::filesystem::path& path);
 
+// /dev as a job sees it: null, zero, full, random, urandom, tty, links to /proc/self/fd, and the
+// empty directory shm. A file system of its own, so that nothing in it is shared with another job.
+// Needs CAP_MKNOD.
+Result<UniqueFd> make_devices();
+
+// The tree at `path` as clone_read_only shows it, by an overlay: its files are the same to read and
+// to map, and others to lock. `empty`: an empty directory, for an overlay needs two.
+Result<UniqueFd> overlay_read_only(const std::filesystem::path& path,
+                                   const std::filesystem::path& empty);
+
 // From now on nothing can be written through this mount.
 Result<void> make_read_only(int mount_fd);
 

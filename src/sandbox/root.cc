@@ -202,6 +202,8 @@ Result<fs::path> prepare_runner(const fs::path& roots, const Interpreter& interp
       BCAI_TRY(make_open_directory(file.parent_path()));
       BCAI_TRY(write_file(file, sandbox_files(name)));
     }
+    // Executed as process 1 of a zygote's child.
+    if (chmod((temporary / "first").c_str(), 0755) != 0) return errno_error(errno, "chmod first");
     return compile(interpreter.program, temporary, temporary);
   };
   BCAI_TRY(build_once(directory, fill));

@@ -50,7 +50,10 @@ struct InputFile {
 };
 
 struct Task {
-  std::string id;                    // [a-z0-9_]{1,64}, unique among those that run
+  std::string id;  // [a-z0-9_]{1,64}, unique among those that run
+  // Whose it is. A warm start shares its zygote with tasks of the same tenant alone; "" starts
+  // cold.
+  std::string tenant;
   std::string code;                  // Python, UTF-8
   std::string filename = "main.py";  // of the code in /work; relative, checked by the caller
   std::vector<std::string> arguments;
@@ -83,6 +86,14 @@ enum class Outcome : uint8_t {
 };
 std::string_view name(Outcome outcome);  // "finished", "out_of_memory", …
 
+// What the task's process was when the task came.
+enum class Start : uint8_t {
+  kCold,    // not there: runc started it
+  kForked,  // a zygote had its libraries loaded, and forked it then
+  kWarm,    // it waited
+};
+std::string_view name(Start start);  // "cold", "forked", "warm"
+
 enum class Stream : uint8_t { kStdout, kStderr };
 
 struct Usage {
@@ -112,6 +123,7 @@ struct Report {
   int exit_code = 0;   // 128 + n when ended by signal n
   std::string detail;  // one sentence for the user
   Usage usage;
+  Start start = Start::kCold;
   int64_t start_ms = 0;      // run() called → the runner's first sign of life
   int64_t run_ms = 0;        // → every process gone
   int64_t overtime_ms = 0;   // of run_ms: after the moment at which it had to be killed
@@ -154,6 +166,10 @@ struct EngineOptions {
   uint32_t uid_base = 300'000;
   std::string cgroup_parent = "bcai";  // below the hierarchies' roots or our own cgroup
   bool seccomp = true;                 // false only in the tests that prove it matters
+  // Keeps zygotes for what it has seen, where the host can (README.md of zygote/). For a process
+  // that lives long: the first task of a kind starts cold, and its zygote is loaded beside it.
+  bool warm_starts = false;
+  int waiting_max = 32;  // processes of a zygote that wait; 0: each is forked when its task comes
 };
 
 struct SelfTestLine {
@@ -188,6 +204,10 @@ class Engine {
   // Any number of threads. Callbacks come from the calling thread.
   Report run(const Task& task, const std::filesystem::path& artifacts_to,
              const Callbacks& callbacks, Cancellation& cancellation);
+
+  // Blocks until a task like this one would start warm. kUnavailable, with the reason, when it
+  // would not; tests and benchmarks ask.
+  Result<void> await_warm(const Task& task);
 
   // Runs a handful of tasks that try each limit and border. About two seconds.
   std::vector<SelfTestLine> self_test();

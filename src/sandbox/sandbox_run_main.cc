@@ -5,9 +5,10 @@
 //   sandbox_run [options] --self-test
 //
 // Options, also as members of FILE with "_" for "-": --state-directory DIR, --python PROGRAM,
-// --runc PROGRAM, --no-seccomp ("seccomp": false), --artifacts DIR, --parallel N, --repeat N.
+// --runc PROGRAM, --no-seccomp ("seccomp": false), --artifacts DIR, --parallel N, --repeat N,
+// --start cold|forked|warm: forked and warm wait before each task until it would start so.
 //
-// A task: {"id", "code" | "code_file", "filename", "arguments": […], "environment": {…},
+// A task: {"id", "tenant", "code" | "code_file", "filename", "arguments": […], "environment": {…},
 // "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […], "overlay", "proxy",
 // "cancel_after_ms", "limits": {"memory_bytes_max": …, … , "grace_ms"}}.
 // Prints {"host": …, "make_ms": …, "runs": [{"report", "stdout", "stderr", "messages",
@@ -32,6 +33,7 @@ namespace {
 struct Request {
   EngineOptions engine;
   std::filesystem::path artifacts;
+  std::string start = "cold";
   bool self_test = false;
   int64_t parallel = 1;
   int64_t repeat = 1;
@@ -101,6 +103,7 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
   Task task;
   task.id = text(object, "id", standard_id);
   task.code = text(object, "code", "");
+  task.tenant = text(object, "tenant", "");
   if (const std::string file = text(object, "code_file", ""); !file.empty()) {
     BCAI_TRY_ASSIGN(task.code, read_file(file));
     task.filename = std::filesystem::path(file).filename();
@@ -153,6 +156,7 @@ json::object encode(const Report& report) {
                                           {"processes_peak", usage.processes_peak},
                                           {"output_bytes", usage.output_bytes},
                                           {"output_bytes_dropped", usage.output_bytes_dropped}}},
+                   {"start", to_json(name(report.start))},
                    {"start_ms", report.start_ms},
                    {"run_ms", report.run_ms},
                    {"overtime_ms", report.overtime_ms},
@@ -179,6 +183,9 @@ json::object run_one(Engine& engine, const Request& request, const json::object&
                      const std::string& id) {
   auto task = read_task(object, id);
   if (!task) return {{"error", task.error().message}};
+  if (request.start != "cold") {
+    if (auto warm = engine.await_warm(*task); !warm) return {{"error", warm.error().message}};
+  }
   std::string out;
   std::string err;
   json::array messages;
@@ -268,6 +275,9 @@ void read_options(const json::object& object, Request* request) {
   engine.runc = text(object, "runc", engine.runc);
   engine.seccomp = flag(object, "seccomp", engine.seccomp);
   engine.cgroup_parent = text(object, "cgroup_parent", engine.cgroup_parent);
+  request->start = text(object, "start", request->start);
+  engine.warm_starts = request->start != "cold";
+  if (request->start == "forked") engine.waiting_max = 0;
   request->artifacts = text(object, "artifacts", request->artifacts.string());
   request->parallel = number(object, "parallel", request->parallel);
   request->repeat = number(object, "repeat", request->repeat);

@@ -8,12 +8,15 @@
 
 namespace bcai::sandbox {
 
-Slots::Slots(std::filesystem::path directory, uint32_t uid_base, int count)
-    : directory_(std::move(directory)), uid_base_(uid_base), slots_(static_cast<size_t>(count)) {}
+Slots::Slots(std::filesystem::path directory, uint32_t uid_base, int count, uint32_t ids_of_slot)
+    : directory_(std::move(directory)),
+      uid_base_(uid_base),
+      ids_of_slot_(ids_of_slot),
+      slots_(static_cast<size_t>(count)) {}
 
 uint32_t Slots::Lease::uid() const {
   BCAI_ASSERT(slots_);
-  return slots_->uid_base_ + static_cast<uint32_t>(index_) * 2;
+  return slots_->uid_base_ + static_cast<uint32_t>(index_) * slots_->ids_of_slot_;
 }
 
 void Slots::Lease::release() {
@@ -23,7 +26,7 @@ void Slots::Lease::release() {
 bool Slots::lock(size_t index) {
   Slot& slot = slots_[index];
   if (slot.lock) return true;
-  const uint32_t uid = uid_base_ + static_cast<uint32_t>(index) * 2;
+  const uint32_t uid = uid_base_ + static_cast<uint32_t>(index) * ids_of_slot_;
   const std::filesystem::path path = directory_ / fmt::format("uid_{}", uid);
   UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!fd || flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return false;

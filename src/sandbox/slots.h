@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// User ids for jobs: two per slot, never those of another job that runs, of this engine or of any
-// other on this machine (lock files, let go by the kernel when we die).
+// User ids for jobs: two per slot, or as many as asked, never those of another job that runs, of
+// this engine or of any other on this machine (lock files, let go by the kernel when we die).
 #pragma once
 
 #include <condition_variable>
@@ -18,7 +18,7 @@ namespace bcai::sandbox {
 class Slots {
  public:
   // Lock files go to `directory`, which must exist.
-  Slots(std::filesystem::path directory, uint32_t uid_base, int count);
+  Slots(std::filesystem::path directory, uint32_t uid_base, int count, uint32_t ids_of_slot = 2);
 
   class Lease {
    public:
@@ -27,7 +27,7 @@ class Slots {
     Lease(Lease&& other) noexcept
         : slots_(std::exchange(other.slots_, nullptr)), index_(other.index_) {}
     Lease& operator=(Lease&&) = delete;
-    uint32_t uid() const;  // and the one after it
+    uint32_t uid() const;  // and those after it, ids_of_slot in all
     // Keeps the ids out of use for good: something under them could not be killed.
     void quarantine() { slots_ = nullptr; }
 
@@ -50,6 +50,7 @@ class Slots {
 
   std::filesystem::path directory_;
   uint32_t uid_base_;
+  uint32_t ids_of_slot_;
   std::mutex mutex_;
   std::condition_variable freed_;
   std::vector<Slot> slots_;

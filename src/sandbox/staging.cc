@@ -107,40 +107,75 @@ std::vector<std::pair<std::filesystem::path, std::string>> task_directories(cons
   return out;
 }
 
+void attach(UniqueFd mount, const std::string& target, Stage* stage) {
+  stage->attachments.push_back({mount.get(), target});
+  stage->mounts.push_back(std::move(mount));
+}
+
+Result<void> attach_root(const Root& root, const std::string& attach_at, Stage* stage) {
+  BCAI_TRY_ASSIGN(UniqueFd tree, clone_read_only(root.tree));
+  attach(std::move(tree), attach_at, stage);
+  if (!root.runner.empty()) {
+    BCAI_TRY_ASSIGN(UniqueFd runner, clone_read_only(root.runner));
+    attach(std::move(runner), attach_at + "/opt/bcai", stage);
+  }
+  if (!root.interpreter.site_packages.empty()) {
+    BCAI_TRY_ASSIGN(UniqueFd site, clone_read_only(root.interpreter.site_packages));
+    attach(std::move(site), attach_at + root.site_packages_inside(), stage);
+  }
+  return {};
+}
+
+// /in and /work.
+Result<void> attach_files(const Task& task, const std::string& task_json,
+                          const std::string& attach_at, uint32_t uid, Stage* stage) {
+  const auto in_bytes = static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
+  BCAI_TRY_ASSIGN(UniqueFd in, make_tmpfs({.bytes_max = in_bytes, .inodes_max = 8, .mode = 0755}));
+  BCAI_TRY_ASSIGN(stage->work, make_tmpfs({.bytes_max = task.limits.disk_bytes_max,
+                                           .inodes_max = task.limits.inodes_max,
+                                           .mode = 0700,
+                                           .uid = uid}));
+  BCAI_TRY(fill(in.get(), stage->work.get(), task, task_json, uid));
+  BCAI_TRY(make_read_only(in.get()));
+  attach(std::move(in), attach_at + "/in", stage);
+  stage->attachments.push_back({stage->work.get(), attach_at + "/work"});
+  return {};
+}
+
 }  // namespace
 
 Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string& task_json,
                            const std::string& attach_at, uint32_t uid) {
   Stage stage;
-  const auto attach = [&](UniqueFd mount, const std::string& inside) {
-    stage.attachments.push_back({mount.get(), attach_at + inside});
-    stage.mounts.push_back(std::move(mount));
-    return stage.mounts.back().get();
-  };
-  BCAI_TRY_ASSIGN(UniqueFd tree, clone_read_only(root.tree));
-  attach(std::move(tree), "");
-  if (!root.runner.empty()) {
-    BCAI_TRY_ASSIGN(UniqueFd runner, clone_read_only(root.runner));
-    attach(std::move(runner), "/opt/bcai");
-  }
-  if (!root.interpreter.site_packages.empty()) {
-    BCAI_TRY_ASSIGN(UniqueFd site, clone_read_only(root.interpreter.site_packages));
-    attach(std::move(site), root.site_packages_inside());
-  }
+  BCAI_TRY(attach_root(root, attach_at, &stage));
   for (const auto& [path, inside] : task_directories(task)) {
     BCAI_TRY_ASSIGN(UniqueFd mount, clone_read_only(path));
-    attach(std::move(mount), inside);
+    attach(std::move(mount), attach_at + inside, &stage);
   }
-  const auto in_bytes = static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
-  BCAI_TRY_ASSIGN(UniqueFd in, make_tmpfs({.bytes_max = in_bytes, .inodes_max = 8, .mode = 0755}));
-  BCAI_TRY_ASSIGN(stage.work, make_tmpfs({.bytes_max = task.limits.disk_bytes_max,
-                                          .inodes_max = task.limits.inodes_max,
-                                          .mode = 0700,
-                                          .uid = uid}));
-  BCAI_TRY(fill(in.get(), stage.work.get(), task, task_json, uid));
-  BCAI_TRY(make_read_only(in.get()));
-  attach(std::move(in), "/in");
-  stage.attachments.push_back({stage.work.get(), attach_at + "/work"});
+  BCAI_TRY(attach_files(task, task_json, attach_at, uid, &stage));
+  return stage;
+}
+
+Result<Stage> stage_child(const Task& task, const std::string& task_json, uint32_t uid) {
+  Stage stage;
+  BCAI_TRY(attach_files(task, task_json, "", uid, &stage));
+  for (const char* place : {"/tmp", "/dev/shm"}) {
+    BCAI_TRY_ASSIGN(UniqueFd mount, make_tmpfs({.bytes_max = scratch_bytes_max(task.limits),
+                                                .inodes_max = task.limits.inodes_max,
+                                                .mode = 01777}));
+    attach(std::move(mount), place, &stage);
+  }
+  return stage;
+}
+
+Result<Stage> stage_zygote(const Root& root, const std::filesystem::path& overlay,
+                           const std::string& attach_at) {
+  Stage stage;
+  BCAI_TRY(attach_root(root, attach_at, &stage));
+  if (!overlay.empty()) {
+    BCAI_TRY_ASSIGN(UniqueFd mount, clone_read_only(overlay));
+    attach(std::move(mount), attach_at + kOverlay, &stage);
+  }
   return stage;
 }
 

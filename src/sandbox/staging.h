@@ -29,6 +29,13 @@ struct Stage {
 Result<Stage> stage_mounts(const Task& task, const Root& root, const std::string& task_json,
                            const std::string& attach_at, uint32_t uid);
 
+// Of a zygote's child, whose root is there: /in, /work, /tmp and /dev/shm.
+Result<Stage> stage_child(const Task& task, const std::string& task_json, uint32_t uid);
+
+// Of a zygote itself, whose children take it over.
+Result<Stage> stage_zygote(const Root& root, const std::filesystem::path& overlay,
+                           const std::string& attach_at);
+
 // The same below `directory`, which is removed by the caller.
 Result<Stage> stage_directories(const Task& task, const Root& root, const std::string& task_json,
                                 const std::filesystem::path& directory);

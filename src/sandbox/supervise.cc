@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "base/units.h"
 #include "sandbox/pidfd.h"
 #include "sandbox/runtime.h"
+#include "sandbox/zygote/message.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -36,7 +38,7 @@ class Supervisor {
         buffer_(size_t{1} << 16) {}
 
   Ending run() {
-    if (start()) {
+    if (watched_.first ? begin_warm() : start()) {
       watch();
       finish();
     }
@@ -70,6 +72,13 @@ class Supervisor {
       return false;
     }
     return find_first_process();
+  }
+
+  bool begin_warm() {
+    first_.pidfd = std::move(watched_.first);
+    ending_.ran = true;
+    began_ = clock_.now();
+    return true;
   }
 
   void fail_start(int code) {
@@ -177,16 +186,36 @@ class Supervisor {
     watched_.group.kill();
   }
 
-  void finish() {
+  // Reads how the first process ended; false when it has not.
+  bool read_status() {
     siginfo_t info{};
-    const bool gone =
-        waitid(P_PIDFD, static_cast<id_t>(first_.pidfd.get()), &info, WEXITED | WNOHANG) == 0 &&
-        info.si_pid != 0;
-    if (gone) {
-      const bool exited = info.si_code == CLD_EXITED;
-      ending_.status = {.code = exited ? info.si_status : 128 + info.si_status,
-                        .signal = exited ? 0 : info.si_status};
+    if (waitid(P_PIDFD, static_cast<id_t>(first_.pidfd.get()), &info, WEXITED | WNOHANG) != 0 ||
+        info.si_pid == 0) {
+      return false;
     }
+    const bool exited = info.si_code == CLD_EXITED;
+    ending_.status = {.code = exited ? info.si_status : 128 + info.si_status,
+                      .signal = exited ? 0 : info.si_status};
+    return true;
+  }
+
+  // Of a child of the zygote's.
+  bool read_told_status() {
+    bcai_message message{};
+    pollfd told{.fd = watched_.zygote.get(), .events = POLLIN, .revents = 0};
+    poll(&told, 1, static_cast<int>(kKillMax.count()));
+    const ssize_t got = recv(watched_.zygote.get(), &message, sizeof message, MSG_DONTWAIT);
+    if (got == sizeof message && message.kind == BCAI_ENDED) {
+      ending_.status = {.code = message.status};
+    } else {
+      ending_.failure = "the process that the job was forked from ended while it ran";
+    }
+    pollfd ended{.fd = first_.pidfd.get(), .events = POLLIN, .revents = 0};
+    return poll(&ended, 1, 0) == 1;
+  }
+
+  void finish() {
+    const bool gone = watched_.zygote ? read_told_status() : read_status();
     if (!watched_.group.kill_until_empty(clock_, clock_.now() + kKillMax) || !gone) {
       note_unkillable();
     }

@@ -33,11 +33,13 @@ struct Ending {
 };
 
 struct Watched {
-  Child runc;
-  UniqueFd out;  // the read ends; non-blocking
+  Child runc;  // none of a warm start: then there are `first`, and `zygote`, which tells its end
+  UniqueFd first;   // pidfd of the job's process
+  UniqueFd zygote;  // its socket, see zygote/message.h
+  UniqueFd out;     // the read ends; non-blocking
   UniqueFd err;
   UniqueFd control;
-  std::filesystem::path pid_file;
+  std::filesystem::path pid_file;  // runc's
   std::filesystem::path log;
   JobGroup group;
 };

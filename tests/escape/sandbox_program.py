@@ -30,11 +30,14 @@ def lacking():
     return ""
 
 
-def run_tasks(directory, tasks, parallel=1, seccomp=True, environment=None, python=None):
-    """The runs, in the order of the tasks."""
+def run_tasks(directory, tasks, parallel=1, seccomp=True, environment=None, python=None,
+              start="cold"):
+    """The runs, in the order of the tasks. start: "cold", "forked" or "warm", of each of them."""
+    if start != "cold":
+        tasks = [{"tenant": "tests", **task} for task in tasks]
     request = {"state_directory": str(directory / "state"),
                "artifacts": str(directory / "artifacts"), "parallel": parallel,
-               "seccomp": seccomp, "tasks": tasks}
+               "seccomp": seccomp, "start": start, "tasks": tasks}
     if python:
         request["python"] = python
     path = directory / "request.json"
@@ -46,6 +49,8 @@ def run_tasks(directory, tasks, parallel=1, seccomp=True, environment=None, pyth
     runs = json.loads(done.stdout)["runs"]
     for run in runs:
         assert "report" in run, run
+        # Another task may have taken the one that waited.
+        assert run["report"]["start"] in {start, "forked" if start == "warm" else start}, run
     return runs
 
 

@@ -132,10 +132,16 @@ def directory(tmp_path_factory):
     return tmp_path_factory.mktemp("escape")
 
 
+@pytest.fixture(scope="session", params=["cold", "warm"])
+def start(request):
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def runs(host, directory):
+def runs(host, directory, start):
     """One run of each attack."""
-    return dict(zip(ATTACKS, host.run(directory, list(ATTACKS), parallel=2), strict=True))
+    done = host.run(directory, list(ATTACKS), parallel=2, start=start)
+    return dict(zip(ATTACKS, done, strict=True))
 
 
 def assert_held(run, twins):

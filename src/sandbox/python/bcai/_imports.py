@@ -41,13 +41,20 @@ class Policy:
         return parts[0]
 
 
+    def refused_among(self, modules, tops):
+        """Of modules, whose packages are tops, those that refused() has a name for."""
+        return ({name for name in self._denied if name in modules}
+                | {name for name in tops if name in modules and self.refused(name)})
+
+
 class Finder:
-    def __init__(self, policy, main, filename, work_directory, patches):
+    def __init__(self, policy, main, filename, work_directory, patches, preloaded):
         self._policy = policy            # None: everything may be imported
         self._main = main                # variables of __main__
         self._filename = filename
         self._work_directory = work_directory
         self._patches = patches          # module name -> function(module)
+        self._preloaded = preloaded      # of a zygote's child
 
     def find_spec(self, name, path=None, target=None):
         if self._policy is not None:
@@ -56,6 +63,10 @@ class Finder:
                 raise ImportPolicyError(
                     f"import of '{refused}' is not allowed by the import policy; "
                     f"ask for it with --allow-import {refused}", name=name)
+        if self._preloaded is not None:
+            spec = self._preloaded.find_spec(name)
+            if spec is not None:
+                return spec
         patch = self._patches.pop(name, None)
         return None if patch is None else self._patched(name, path, target, patch)
 

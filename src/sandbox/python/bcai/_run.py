@@ -55,10 +55,12 @@ class _Scanner:
     memo = {}
 
 
-def main(in_directory, work_directory, site_packages=None):
+def main(in_directory, work_directory, site_packages=None, preloaded=None):
+    """preloaded: of a zygote's child, which is a second process already."""
     task = make_scanner(_Scanner)(_read(in_directory + "/task.json").decode(), 0)[0]
     code = _read(in_directory + "/main.py")
-    _become_second_process(task.get("proxy"))
+    if preloaded is None:
+        _become_second_process(task.get("proxy"))
     _control.open_pipe()
     job = _Job(task, code, in_directory, work_directory.rstrip("/"))
     signal(SIGTERM, job.on_terminate)
@@ -66,7 +68,7 @@ def main(in_directory, work_directory, site_packages=None):
                      after_in_child=job.after_fork_in_child)
     _collect.reserve_descriptors()
     _collect.reserve_space(job.work_directory + "/.bcai")
-    job.prepare(site_packages)
+    job.prepare(site_packages, preloaded)
     job.leave(job.run())
 
 
@@ -132,7 +134,7 @@ class _Job:
         self.masks = {}  # thread -> its signal mask while it forks
         self.main = type(sys)("__main__")
 
-    def prepare(self, site_packages):
+    def prepare(self, site_packages, preloaded):
         chdir(self.work_directory)
         _guarded(lambda: mkdir("outputs"))  # one of the job's own files may be in there already
         imports = self.task.get("imports") or {}
@@ -145,8 +147,10 @@ class _Job:
             "multiprocessing.spawn": _imports.patch_spawn(self.path, self.code,
                                                           self.in_directory + "/main.py"),
         }
+        if preloaded is not None:
+            self.take_over(preloaded, policy, patches)
         sys.meta_path.insert(0, _imports.Finder(policy, vars(self.main), self.filename,
-                                                self.work_directory + "/", patches))
+                                                self.work_directory + "/", patches, preloaded))
         major, minor = sys.version_info[:2]
         site_packages = site_packages or f"/opt/venv/lib/python{major}.{minor}/site-packages"
         overlay = [self.task["overlay"]] if self.task.get("overlay") else []
@@ -157,6 +161,12 @@ class _Job:
         builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
         builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
         vars(self.main).update(__file__=self.path, __builtins__=builtins, __cached__=None)
+
+    def take_over(self, preloaded, policy, patches):
+        own_modules = {name.partition(".")[0] for name in listdir(self.work_directory)}
+        for name in patches.keys() & preloaded.modules.keys():
+            _guarded(lambda name=name: patches.pop(name)(preloaded.modules[name]))
+        preloaded.prepare(self.task["environment"], policy, own_modules)
 
     def lines(self):
         return self.code.decode("utf-8", "replace").splitlines(keepends=True)

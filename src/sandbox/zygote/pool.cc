@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/zygote/pool.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/log.h"
+
+namespace bcai::sandbox {
+namespace {
+
+constexpr size_t kArrivalsKept = 128;
+constexpr Millis kArrivalsAge{60'000};
+constexpr Millis kCalm{10'000};  // without arrivals: spare children go
+constexpr size_t kZygotesMax = 8;
+constexpr Millis kMemoryLookPause{5'000};
+constexpr Millis kRetryPause{60'000};
+constexpr Millis kDeadPause{1'000};         // before a zygote that ended is loaded again
+constexpr double kPressurePercentMax = 10;  // of the last ten seconds, somebody waited for memory
+constexpr int64_t kAvailableShare = 10;     // at least one part in this many
+
+std::string text_of(const char* path) {
+  auto text = read_file(path);
+  return text ? *std::move(text) : std::string();
+}
+
+// "MemTotal:   24 kB" → 24
+int64_t kilobytes(std::string_view meminfo, std::string_view key) {
+  const size_t at = meminfo.find(key);
+  if (at == std::string_view::npos) return 0;
+  meminfo.remove_prefix(at + key.size());
+  meminfo.remove_prefix(std::min(meminfo.find_first_not_of(": "), meminfo.size()));
+  return parse_number(meminfo.substr(0, meminfo.find(' '))).value_or(0);
+}
+
+}  // namespace
+
+void Arrivals::note(Instant when) {
+  when_.push_back(when);
+  if (when_.size() > kArrivalsKept) when_.pop_front();
+}
+
+size_t Arrivals::wanted(Instant now, Millis refill) const {
+  if (when_.empty() || now - when_.back() >= kPoolIdleMax) return 0;
+  std::vector<size_t> counts;
+  for (auto first = when_.begin(); first != when_.end(); ++first) {
+    if (now - *first > kArrivalsAge) continue;
+    const auto past = std::upper_bound(first, when_.end(), *first + refill);
+    counts.push_back(static_cast<size_t>(past - first));
+  }
+  if (counts.empty()) return kWaitingMin;
+  const size_t rank = (counts.size() * 95 + 99) / 100 - 1;
+  std::nth_element(counts.begin(), counts.begin() + static_cast<ptrdiff_t>(rank), counts.end());
+  return std::max(counts[rank], kWaitingMin);
+}
+
+bool is_short_of_memory(std::string_view pressure, std::string_view meminfo) {
+  constexpr std::string_view kAverage = "some avg10=";
+  if (const size_t at = pressure.find(kAverage); at != std::string_view::npos) {
+    double percent = 0;
+    std::from_chars(pressure.data() + at + kAverage.size(), pressure.data() + pressure.size(),
+                    percent);
+    return percent > kPressurePercentMax;
+  }
+  return kilobytes(meminfo, "MemAvailable") * kAvailableShare < kilobytes(meminfo, "MemTotal");
+}
+
+ZygotePool::ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max)
+    : host_(std::move(host)),
+      waiting_max_(waiting_max),
+      stop_(eventfd(0, EFD_CLOEXEC)),
+      keeper_([this] { keep(); }) {}
+
+ZygotePool::~ZygotePool() {
+  {
+    const std::lock_guard guard(mutex_);
+    stopping_ = true;
+  }
+  eventfd_write(stop_.get(), 1);
+  changed_.notify_all();
+  keeper_.join();
+  for (auto& [key, entry] : entries_) {
+    for (ZygoteChild& child : entry.waiting) discard(std::move(child));
+  }
+}
+
+std::optional<ZygotePool::Taken> ZygotePool::take(const ZygoteKey& key) {
+  std::unique_lock lock(mutex_);
+  Entry& entry = entries_[key];
+  entry.arrivals.note(clock_.now());
+  changed_.notify_all();
+  while (!entry.waiting.empty()) {
+    ZygoteChild child = std::move(entry.waiting.front());
+    entry.waiting.pop_front();
+    if (child.zygote->alive()) return Taken{std::move(child), Start::kWarm};
+    lock.unlock();
+    discard(std::move(child));
+    return std::nullopt;
+  }
+  const std::shared_ptr<Zygote> zygote = entry.zygote;
+  lock.unlock();
+  if (!zygote || !zygote->alive()) return std::nullopt;
+  auto child = zygote->fork();
+  if (child) return Taken{*std::move(child), Start::kForked};
+  if (child.error().code != ErrorCode::kResourceExhausted) {
+    log_event(LogLevel::kWarn, "sandbox.fork_failed", {{"why", child.error().message}});
+  }
+  return std::nullopt;
+}
+
+Result<void> ZygotePool::await(const ZygoteKey& key) {
+  std::unique_lock lock(mutex_);
+  Entry& entry = entries_[key];
+  entry.arrivals.note(clock_.now());
+  entry.failure.clear();
+  changed_.notify_all();
+  changed_.wait(lock, [&] {
+    return stopping_ || !entry.failure.empty() ||
+           (entry.zygote && entry.waiting.size() >= wanted(entry, clock_.now()));
+  });
+  if (entry.failure.empty() && !stopping_) return {};
+  return error(ErrorCode::kUnavailable, "no zygote can be had: {}", entry.failure);
+}
+
+void ZygotePool::keep() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    if (tend(lock)) continue;
+    if (entries_.empty()) {
+      changed_.wait(lock);
+    } else {
+      changed_.wait_for(lock, pause());
+    }
+  }
+}
+
+// Until something may be to be done without anybody's coming.
+Millis ZygotePool::pause() const {
+  Millis pause = kMemoryLookPause;
+  for (const auto& [key, entry] : entries_) {
+    const Millis left = entry.retry_at - clock_.now();
+    if (!entry.zygote && left > Millis(0)) pause = std::min(pause, left);
+  }
+  return pause;
+}
+
+bool ZygotePool::spent(const Entry& entry, Instant now) {
+  return !entry.zygote->alive() || entry.zygote->forked() >= Zygote::kChildrenMax ||
+         now - entry.zygote->started() >= Zygote::kAgeMax;
+}
+
+size_t ZygotePool::wanted(const Entry& entry, Instant now) const {
+  return short_of_memory_ ? 0 : std::min(waiting_max_, entry.arrivals.wanted(now, entry.refill));
+}
+
+// Does one thing that is to be done; false when nothing is.
+bool ZygotePool::tend(std::unique_lock<std::mutex>& lock) {
+  const Instant now = clock_.now();
+  if (now >= look_at_memory_) {
+    look_at_memory_ = now + kMemoryLookPause;
+    short_of_memory_ =
+        is_short_of_memory(text_of("/proc/pressure/memory"), text_of("/proc/meminfo"));
+    if (short_of_memory_) make_room(lock);
+  }
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    Entry& entry = it->second;
+    const bool idle = now - entry.arrivals.last() >= kPoolIdleMax;
+    if (entry.zygote && (idle || spent(entry, now))) {
+      retire(lock, it);
+      return true;
+    }
+    if (!entry.zygote && !idle && !short_of_memory_ && now >= entry.retry_at) {
+      load(lock, ZygoteKey(it->first));
+      return true;
+    }
+    const size_t target = wanted(entry, now);
+    const bool calm = now - entry.arrivals.last() >= kCalm;
+    if (entry.waiting.size() > target && calm) {
+      ZygoteChild spare = std::move(entry.waiting.back());
+      entry.waiting.pop_back();
+      lock.unlock();
+      discard(std::move(spare));
+      lock.lock();
+      return true;
+    }
+    if (entry.zygote && entry.waiting.size() < target) {
+      refill(lock, ZygoteKey(it->first));
+      return true;
+    }
+  }
+  return false;
+}
+
+void ZygotePool::load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) {
+  const auto loaded = static_cast<size_t>(std::count_if(
+      entries_.begin(), entries_.end(), [](const auto& e) { return e.second.zygote != nullptr; }));
+  if (loaded >= kZygotesMax) make_room(lock);
+  lock.unlock();
+  auto zygote = Zygote::start(*host_, key, stop_.get());
+  lock.lock();
+  Entry& entry = entries_[key];
+  if (zygote) {
+    entry.zygote = *std::move(zygote);
+    entry.failure.clear();
+  } else if (!stopping_) {
+    entry.failure = zygote.error().message;
+    entry.retry_at = clock_.now() + kRetryPause;
+    log_event(LogLevel::kWarn, "sandbox.zygote_failed",
+              {{"preload", key.preload}, {"why", entry.failure}});
+  }
+  changed_.notify_all();
+}
+
+void ZygotePool::refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) {
+  const std::shared_ptr<Zygote> zygote = entries_[key].zygote;
+  lock.unlock();
+  const Instant began = clock_.now();
+  auto child = zygote->fork();
+  const Millis took = clock_.now() - began;
+  lock.lock();
+  Entry& entry = entries_[key];
+  if (child) {
+    entry.refill = Millis((entry.refill.count() * 7 + took.count()) / 8);
+    entry.waiting.push_back(*std::move(child));
+  } else if (!zygote->alive()) {
+    entry.retry_at = clock_.now() + kDeadPause;
+    log_event(LogLevel::kWarn, "sandbox.zygote_ended", {{"preload", key.preload}});
+    retire(lock, entries_.find(key));
+  } else if (child.error().code != ErrorCode::kResourceExhausted) {
+    entry.failure = child.error().message;
+    entry.retry_at = clock_.now() + kRetryPause;
+    log_event(LogLevel::kWarn, "sandbox.fork_failed",
+              {{"preload", key.preload}, {"why", entry.failure}});
+    changed_.notify_all();
+    retire(lock, entries_.find(key));
+  }
+  changed_.notify_all();
+}
+
+// The children that wait go at once, the zygote with its last running child.
+void ZygotePool::retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry) {
+  std::deque<ZygoteChild> waiting = std::exchange(entry->second.waiting, {});
+  std::shared_ptr<Zygote> zygote = std::exchange(entry->second.zygote, nullptr);
+  if (clock_.now() - entry->second.arrivals.last() >= kPoolIdleMax) entries_.erase(entry);
+  lock.unlock();
+  for (ZygoteChild& child : waiting) discard(std::move(child));
+  waiting.clear();
+  zygote.reset();
+  lock.lock();
+}
+
+// What has not been asked for the longest goes.
+void ZygotePool::make_room(std::unique_lock<std::mutex>& lock) {
+  auto oldest = entries_.end();
+  for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+    if (!it->second.zygote) continue;
+    if (oldest == entries_.end() || it->second.arrivals.last() < oldest->second.arrivals.last()) {
+      oldest = it;
+    }
+  }
+  if (oldest != entries_.end()) retire(lock, oldest);
+}
+
+}  // namespace bcai::sandbox

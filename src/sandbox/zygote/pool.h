@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The zygotes of an engine and their children that wait. One thread loads zygotes, keeps as many
+// children waiting as the arrivals ask for, replaces zygotes that are old or have had their number,
+// and gives way when the machine runs short of memory.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "sandbox/sandbox.h"
+#include "sandbox/zygote/zygote.h"
+
+namespace bcai::sandbox {
+
+// How many children of a zygote shall wait: as many as arrive while one is made, in 95 of 100
+// cases, and at least two; none when nobody has come for `kPoolIdleMax`.
+class Arrivals {
+ public:
+  void note(Instant when);
+  size_t wanted(Instant now, Millis refill) const;
+  Instant last() const { return when_.empty() ? Instant{} : when_.back(); }
+
+ private:
+  std::deque<Instant> when_;  // of the last some
+};
+
+inline constexpr size_t kWaitingMin = 2;
+inline constexpr Millis kPoolIdleMax{600'000};
+
+// Whether the machine is short of memory, by /proc/pressure/memory where the kernel has it, else by
+// /proc/meminfo. `pressure` "" is a kernel without.
+bool is_short_of_memory(std::string_view pressure, std::string_view meminfo);
+
+class ZygotePool {
+ public:
+  ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max);
+  // Ends every child that waits. No task may run from one any more.
+  ~ZygotePool();
+
+  struct Taken {
+    ZygoteChild child;
+    Start start = Start::kWarm;
+  };
+  // A child for a task that came now; nothing when there is no zygote yet (one is loaded then), or
+  // it cannot fork. Any thread.
+  std::optional<Taken> take(const ZygoteKey& key);
+
+  // Blocks until as many children of this key wait as shall.
+  Result<void> await(const ZygoteKey& key);
+
+ private:
+  struct Entry {
+    std::shared_ptr<Zygote> zygote;
+    std::deque<ZygoteChild> waiting;
+    Arrivals arrivals;
+    Millis refill{25};
+    Instant retry_at;     // after a failure
+    std::string failure;  // of the last start
+  };
+  using Entries = std::map<ZygoteKey, Entry>;
+
+  void keep();
+  bool tend(std::unique_lock<std::mutex>& lock);
+  void load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
+  void refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
+  void retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry);
+  void make_room(std::unique_lock<std::mutex>& lock);
+  Millis pause() const;
+  static bool spent(const Entry& entry, Instant now);
+  size_t wanted(const Entry& entry, Instant now) const;
+
+  SystemClock clock_;
+  std::unique_ptr<ZygoteHost> host_;
+  size_t waiting_max_;
+  UniqueFd stop_;  // readable: the destructor has begun
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Entries entries_;
+  Instant look_at_memory_;
+  bool short_of_memory_ = false;
+  bool stopping_ = false;
+  std::thread keeper_;
+};
+
+}  // namespace bcai::sandbox

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sandbox/zygote/pool.h"
+
+#include <gtest/gtest.h>
+
+namespace bcai::sandbox {
+namespace {
+
+constexpr Millis kRefill{25};
+
+TEST(Arrivals, AsManyWaitAsComeWhileOneIsMade) {
+  Arrivals steady;
+  EXPECT_EQ(steady.wanted(Instant{0}, kRefill), 0u);
+  for (int64_t ms = 0; ms < 1000; ms += 100) steady.note(Instant{ms});
+  EXPECT_EQ(steady.wanted(Instant{1000}, kRefill), kWaitingMin);
+
+  Arrivals fast;
+  for (int64_t ms = 0; ms < 1000; ms += 5) fast.note(Instant{ms});
+  EXPECT_EQ(fast.wanted(Instant{1000}, kRefill), 6u);  // at 0, 5, … and 25 ms after each
+
+  Arrivals burst;
+  for (int i = 0; i < 20; i++) burst.note(Instant{500});
+  EXPECT_EQ(burst.wanted(Instant{600}, kRefill), 19u);  // after the first 20 came, after the last 1
+}
+
+TEST(Arrivals, WhatIsLongAgoCountsLessAndLess) {
+  Arrivals burst;
+  for (int i = 0; i < 20; i++) burst.note(Instant{0});
+  EXPECT_EQ(burst.wanted(Instant{60'001}, kRefill), kWaitingMin);
+  EXPECT_EQ(burst.wanted(Instant{kPoolIdleMax.count()}, kRefill), 0u);
+}
+
+TEST(Memory, IsShortByPressureOrByWhatIsLeft) {
+  const char* calm = "some avg10=0.00 avg60=22.00 avg300=9.00 total=1\nfull avg10=99.0";
+  const char* strained = "some avg10=12.50 avg60=0.00 avg300=0.00 total=1\n";
+  const char* plenty = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:    100 kB\n";
+  const char* little = "MemTotal:       1000 kB\nMemFree: 1 kB\nMemAvailable:     99 kB\n";
+  EXPECT_FALSE(is_short_of_memory(calm, little));
+  EXPECT_TRUE(is_short_of_memory(strained, plenty));
+  EXPECT_FALSE(is_short_of_memory("", plenty));
+  EXPECT_TRUE(is_short_of_memory("", little));
+  EXPECT_FALSE(is_short_of_memory("", ""));
+}
+
+}  // namespace
+}  // namespace bcai::sandbox
