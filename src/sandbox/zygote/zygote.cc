@@ -263,7 +263,8 @@ Result<std::vector<UniqueFd>> Zygote::base_mounts(std::vector<std::string>* targ
   mounts.push_back(std::move(devices));
   targets->emplace_back("/dev");
   std::vector<std::pair<fs::path, std::string>> trees{
-      {root.tree / "usr", "/usr"}, {root.tree / "etc", "/etc"}, {root.runner, "/opt/bcai"}};
+      {root.tree / "usr", "/usr"}, {root.tree / "etc", "/etc"},
+                                                      {root.tree / "opt", "/opt"}, {root.runner, "/opt/bcai"}};
   if (!root.interpreter.site_packages.empty()) {
     trees.emplace_back(root.interpreter.site_packages, root.site_packages_inside());
   }
