@@ -85,7 +85,7 @@ def command_bench(options: argparse.Namespace, rest: list[str]) -> int:
     if options.name not in names:
         print(f"./dev bench NAME, one of: {', '.join(names)}", file=sys.stderr)
         return 2
-    build("release", ["bcai", "_vm", "kernel_bench"])
+    build("release", ["bcai", "_vm", "kernel_bench", "sandbox_run"])
     return run_python([f"bench/{options.name}.py", *rest])
 
 

@@ -261,16 +261,26 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Where an attempt's time went on the node, in milliseconds."""
+    """Where an attempt's time went on the node, in milliseconds.
+
+    ``start`` says where its process came from: ``"cold"``, ``"forked"``, ``"warm"``, or ``""``
+    when there was none."""
 
     staging_ms: int = 0
     start_ms: int = 0
     run_ms: int = 0
     collect_ms: int = 0
+    start: str = ""
 
     @staticmethod
     def from_json(data: Json) -> Timings:
-        return Timings(**{name: _int(data, name) for name in Timings.__dataclass_fields__})
+        return Timings(
+            staging_ms=_int(data, "staging_ms"),
+            start_ms=_int(data, "start_ms"),
+            run_ms=_int(data, "run_ms"),
+            collect_ms=_int(data, "collect_ms"),
+            start=_text(data, "start"),
+        )
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,8 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
                                          .python = config.python,
                                          .native_program = config.program,
                                          // Their user ids are shared with other nodes here.
-                                         .slots_max = std::max(64, 4 * machine.slots)}));
+                                         .slots_max = std::max(64, 4 * machine.slots),
+                                         .warm_starts = config.warm_starts}));
   sandbox::Engine& engine = *impl->engine;
   describe_sandbox(engine, &machine);
   machine.self_test = self_test({.file = config.data_directory / "self_test.json",

@@ -217,7 +217,8 @@ AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,
   result.timings = {.staging_ms = std::max<int64_t>(0, facts.staging_ms),
                     .start_ms = std::max<int64_t>(0, report.start_ms),
                     .run_ms = std::max<int64_t>(0, report.run_ms),
-                    .collect_ms = std::max<int64_t>(0, report.collect_ms)};
+                    .collect_ms = std::max<int64_t>(0, report.collect_ms),
+                    .start = std::string(name(report.start))};
   result.usage = {.wall_ms = report.usage.wall_ms,
                   .cpu_ms = report.usage.cpu_ms,
                   .memory_peak_bytes = report.usage.memory_peak_bytes,

@@ -57,6 +57,7 @@ sandbox::Task make_task(const Lease& lease, const std::vector<std::filesystem::p
   BCAI_ASSERT(sources.size() == spec.files.size());
   sandbox::Task task;
   task.id = lease.attempt.text();
+  task.tenant = lease.tenant;
   task.code = spec.code;
   task.filename = spec.filename;
   task.arguments = spec.arguments;

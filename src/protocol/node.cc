@@ -188,6 +188,7 @@ json::value encode(const Lease& lease) {
                       {"job_id", lease.job.text()},
                       {"epoch", lease.epoch},
                       {"lost_after_ms", lease.lost_after_ms},
+                      {"tenant", lease.tenant},
                       {"spec", encode(lease.spec)}};
 }
 
@@ -198,6 +199,7 @@ Lease decode_lease(const json::value& value, std::vector<Finding>* findings) {
   require_id(in, "job_id", out.job);
   in.require("epoch", out.epoch, kCount);
   in.require("lost_after_ms", out.lost_after_ms, kCount);
+  in.read("tenant", out.tenant, TextLimit{0, 128});
   if (const json::value* spec = in.take("spec"); spec != nullptr) {
     out.spec = decode_job_spec(*spec, findings);
   } else {

@@ -89,6 +89,7 @@ struct Lease {
   int64_t epoch = 0;
   int64_t lost_after_ms = 120'000;  // the node ends its attempt this long (less 15 s) after the
                                     // send time of its last acknowledged heartbeat
+  std::string tenant;               // whose job it is: nodes share nothing warm between two
   JobSpec spec;
 };
 

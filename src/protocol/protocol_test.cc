@@ -226,6 +226,7 @@ TEST(Result, RoundTrips) {
   result.error = {.type = "ValueError", .message = "no", .traceback = "…", .line = 3};
   result.usage.cpu_ms = 12;
   result.timings.run_ms = 5;
+  result.timings.start = "forked";
   result.progress = {.fraction = 1, .message = "done", .metrics = {{"loss", 0.25}}};
   result.log_bytes = 99;
   result.environment_lock =
@@ -234,6 +235,10 @@ TEST(Result, RoundTrips) {
   const AttemptResult again = decode_attempt_result(encode(result), &findings);
   EXPECT_TRUE(findings.empty()) << findings_text(findings);
   EXPECT_EQ(to_text(encode(again)), to_text(encode(result)));
+  EXPECT_EQ(again.timings.start, "forked");
+  result.timings.start = "hot";
+  decode_attempt_result(encode(result), &findings);
+  EXPECT_EQ(findings_text(findings), "/timings/start: expected cold, forked or warm, found hot");
 }
 
 TEST(LogRecord, RoundTripsAndWaitsForTheRest) {
@@ -285,6 +290,7 @@ TEST(Node, MessagesRoundTrip) {
             to_text(encode(reply)));
 
   Lease lease{.attempt = AttemptId::make({1}, random), .job = JobId::make({1}, random)};
+  lease.tenant = "key_1";
   lease.spec = read_spec(R"j({"code":"print(1)"})j", &findings);
   EXPECT_EQ(to_text(encode(decode_lease(encode(lease), &findings))), to_text(encode(lease)));
   EXPECT_TRUE(findings.empty()) << findings_text(findings);

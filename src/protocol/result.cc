@@ -54,6 +54,12 @@ void read_timings(Decoder& in, Timings& timings) {
   member.read("start_ms", timings.start_ms, kCount);
   member.read("run_ms", timings.run_ms, kCount);
   member.read("collect_ms", timings.collect_ms, kCount);
+  member.read("start", timings.start, TextLimit{0, 16});
+  if (!timings.start.empty() && timings.start != "cold" && timings.start != "forked" &&
+      timings.start != "warm") {
+    member.add("start", fmt::format("expected cold, forked or warm, found {}", timings.start));
+    timings.start.clear();
+  }
 }
 
 void read_error(Decoder& in, JobError& job_error) {
@@ -64,6 +70,15 @@ void read_error(Decoder& in, JobError& job_error) {
   member.read("message", job_error.message, {.bytes_max = 16384});
   member.read("traceback", job_error.traceback, {.bytes_max = 65536});
   member.read("line", job_error.line, {0, INT32_MAX});
+}
+
+json::object encode(const Timings& timings) {
+  json::object out{{"staging_ms", timings.staging_ms},
+                   {"start_ms", timings.start_ms},
+                   {"run_ms", timings.run_ms},
+                   {"collect_ms", timings.collect_ms}};
+  if (!timings.start.empty()) out["start"] = timings.start;
+  return out;
 }
 
 }  // namespace
@@ -105,10 +120,7 @@ json::value encode(const AttemptResult& result) {
                    {"artifacts", std::move(artifacts)},
                    {"error", nullptr},
                    {"usage", encode(result.usage)},
-                   {"timings", json::object{{"staging_ms", result.timings.staging_ms},
-                                            {"start_ms", result.timings.start_ms},
-                                            {"run_ms", result.timings.run_ms},
-                                            {"collect_ms", result.timings.collect_ms}}},
+                   {"timings", encode(result.timings)},
                    {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
   if (result.environment_lock)

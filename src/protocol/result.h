@@ -32,6 +32,9 @@ struct Timings {
   int64_t start_ms = 0;    // → runner's first sign of life
   int64_t run_ms = 0;      // → last process gone
   int64_t collect_ms = 0;  // → outputs read, sandbox destroyed
+  // Where the job's process came from: "cold" (the container runtime), "forked" (a process with its
+  // libraries loaded, when the job came), "warm" (one that waited); "" when it never was.
+  std::string start;
 };
 
 struct ArtifactRef {

@@ -45,6 +45,27 @@ void check_namespaces(bool rootless, std::vector<std::string>* lacking) {
       "id: run as root");
 }
 
+// A lack of warm starts alone: every job still runs.
+void check_warm_starts(const CgroupLayout& cgroups, Host* host) {
+  constexpr const char* kCold = "every job starts cold, torch's second included";
+  if (host->rootless || cgroups.mode == CgroupMode::kNone) {
+    host->lacking.push_back(
+        fmt::format("{}: warm starts need root and control groups; run as root", kCold));
+    return;
+  }
+  if (!UniqueFd(fsopen("overlay", FSOPEN_CLOEXEC))) {
+    host->lacking.push_back(
+        fmt::format("{}: the kernel has no overlay file system; run 'modprobe overlay'", kCold));
+  }
+  constexpr long kLandlockCreateRuleset = 444;
+  constexpr unsigned kAskVersion = 1;
+  if (syscall(kLandlockCreateRuleset, nullptr, 0, kAskVersion) < 2) {
+    host->advice.push_back(
+        "jobs that start warm lack their second lock on files: boot Linux 5.19 or newer with "
+        "landlock among the lsm= parameter's words");
+  }
+}
+
 }  // namespace
 
 Host describe_host(const Result<Runtime>& runtime, const CgroupLayout& cgroups) {
@@ -64,6 +85,7 @@ Host describe_host(const Result<Runtime>& runtime, const CgroupLayout& cgroups) 
   }
   check_namespaces(host.rootless, &host.lacking);
   host.lacking.insert(host.lacking.end(), cgroups.lacking.begin(), cgroups.lacking.end());
+  check_warm_starts(cgroups, &host);
   return host;
 }
 

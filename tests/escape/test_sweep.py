@@ -25,12 +25,13 @@ def outcome(number):
 say(reachable=[number for number in range(512) if outcome(number) != 100])
 """
 # Of x86-64. Calls that are allowed for some arguments only may be among the refused.
-HELD = {number for part in """
-    0-15 17-28 32-40 42-52 54-55 57-63 72-100 102 104 107-112 115 118 120-121 124-125
-    127-132 137-138 140-141 143 145-150 158 160 186-201 203-204 213 217-219 221-226 228-235
-    239 247 253-255 257-258 260-271 273-274 277 280-297 299 302 307 309 316 318 324-328 332
-    334-336 424 434 436-437 439 441 449 452
-""".split() for number in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
+RANGES = (
+    "0-15 17-28 32-40 42-52 54-55 57-63 72-100 102 104 107-112 115 118 120-121 124-125 127-132 "
+    "137-138 140-141 143 145-150 158 160 186-201 203-204 213 217-219 221-226 228-235 239 247 "
+    "253-255 257-258 260-271 273-274 277 280-297 299 302 307 309 316 318 324-328 332 334-336 424 "
+    "434 436-437 439 441 449 452")
+HELD = {number for part in RANGES.split()
+        for number in range(int(part.split("-")[0]), int(part.split("-")[-1]) + 1)}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")

@@ -27,6 +27,7 @@ TEST_F(LifecycleTest, RunsAndSucceeds) {
   EXPECT_EQ(lease.epoch, 1);
   EXPECT_EQ(lease.spec.code, "print(1)");
   EXPECT_EQ(lease.lost_after_ms, 120'000);
+  EXPECT_EQ(lease.tenant, owner.text());
   EXPECT_EQ(state(id), JobState::kActive);
   EXPECT_EQ(job(id).reason, "offered to box");
   pass(Millis(3'000));

@@ -179,13 +179,14 @@ Result<void> load_window(store::Connection& db, uint64_t seed, Window& window) {
 
 Result<Lease> lease_of(store::Connection& db, JobId job, AttemptId attempt, int64_t epoch,
                        const Timing& timing) {
-  store::Statement row = db.prepare("SELECT spec, code FROM jobs WHERE id = ?");
+  store::Statement row = db.prepare("SELECT spec, code, owner FROM jobs WHERE id = ?");
   BCAI_TRY(row.bind_blob(bytes_of(job)).step());
   BCAI_TRY_ASSIGN(JobSpec spec, spec_of(row.text(0), row.text(1)));
   return Lease{.attempt = attempt,
                .job = job,
                .epoch = epoch,
                .lost_after_ms = timing.lost_after.count(),
+               .tenant = bytes_at<KeyId>(row, 2).text(),
                .spec = std::move(spec)};
 }
 

@@ -262,9 +262,10 @@ Result<std::vector<UniqueFd>> Zygote::base_mounts(std::vector<std::string>* targ
   BCAI_TRY_ASSIGN(UniqueFd devices, make_devices());
   mounts.push_back(std::move(devices));
   targets->emplace_back("/dev");
-  std::vector<std::pair<fs::path, std::string>> trees{
-      {root.tree / "usr", "/usr"}, {root.tree / "etc", "/etc"},
-                                                      {root.tree / "opt", "/opt"}, {root.runner, "/opt/bcai"}};
+  std::vector<std::pair<fs::path, std::string>> trees{{root.tree / "usr", "/usr"},
+                                                      {root.tree / "etc", "/etc"},
+                                                      {root.tree / "opt", "/opt"},
+                                                      {root.runner, "/opt/bcai"}};
   if (!root.interpreter.site_packages.empty()) {
     trees.emplace_back(root.interpreter.site_packages, root.site_packages_inside());
   }

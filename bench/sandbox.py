@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts of sandboxed jobs: warm, forked and cold, beside plain Python; jobs a second; what a warm
+job costs in CPU time, and a waiting process in memory. Needs root, runc, and torch in BCAI_PYTHON's
+environment."""
+
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import measure
+
+PROGRAM = os.environ.get("BCAI_SANDBOX_RUN",
+                         str(measure.ROOT / "build/release/src/sandbox/sandbox_run"))
+TORCH = "import torch\nprint(torch.ones(2).sum())\n"
+NUMPY = "import numpy\nprint(numpy.ones(2).sum())\n"
+COUNT_SHORT, COUNT_LONG = 20, 180  # of one zygote's children
+
+
+def sandbox_run(directory: pathlib.Path, code: str, start: str, repeat: int,
+                parallel: int = 1) -> dict[str, object]:
+    request = {"state_directory": str(directory / "state"), "artifacts": str(directory / "out"),
+               "python": measure.PYTHON, "start": start, "repeat": repeat, "parallel": parallel,
+               "tasks": [{"tenant": "bench", "code": code, "limits": {"grace_ms": 0}}]}
+    done = subprocess.run([PROGRAM, "-"], input=json.dumps(request), capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.stderr)
+    told: dict[str, object] = json.loads(done.stdout)
+    return told
+
+
+def first_outputs(told: dict[str, object], start: str) -> list[float]:
+    """Of the runs that started so: from the task given to the engine to its first output, in ms."""
+    found = []
+    for run in told["runs"]:  # type: ignore[attr-defined]
+        if run["report"]["outcome"] != "finished" or not run["stdout"]:
+            raise SystemExit(f"a job failed: {run}")
+        if run["report"]["start"] == start:
+            found.append(run["first_output_ms"])
+    if not found:
+        raise SystemExit(f"no job started {start}")
+    return found
+
+
+def cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def cpu_ms_per_job(directory: pathlib.Path) -> float:
+    """All that one more warm job costs: engine, zygote, fork, the job and its end."""
+    spent = []
+    for count in (COUNT_SHORT, COUNT_LONG):
+        before = cpu_seconds()
+        sandbox_run(directory, TORCH, "warm", count)
+        spent.append(cpu_seconds() - before)
+    return (spent[1] - spent[0]) / (COUNT_LONG - COUNT_SHORT) * 1000
+
+
+def kilobytes(text: str, *keys: str) -> int:
+    return sum(int(line.split()[1]) for line in text.splitlines()
+               if line.startswith(tuple(key + ":" for key in keys)))
+
+
+def waiting_mb(directory: pathlib.Path) -> float:
+    """Private memory and page tables of a process that waits, and of its namespace's process 1."""
+    code = "import torch, time\nprint(1)\ntime.sleep(5)\n"
+    request = {"state_directory": str(directory / "state"), "artifacts": str(directory / "out"),
+               "python": measure.PYTHON, "start": "warm",
+               "tasks": [{"tenant": "bench", "code": code}]}
+    with subprocess.Popen([PROGRAM, "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          text=True) as program:
+        assert program.stdin
+        program.stdin.write(json.dumps(request))
+        program.stdin.close()
+        found: list[float] = []
+        while program.poll() is None:
+            found = own_memory(program.pid) or found
+            time.sleep(0.2)
+    if not found:
+        raise SystemExit("no process was seen waiting")
+    return measure.median(found)
+
+
+def own_memory(engine: int) -> list[float]:
+    """MB of each waiting child of the engine's zygotes."""
+    found = []
+    for process in children(engine):
+        if "zygote.py" not in command(process):
+            continue
+        below = children(process)
+        first = [memory_mb(child) for child in below if command(child).startswith("first")]
+        waiting = [memory_mb(child) for child in below if waits(child)]
+        if len(below) >= 4 and first:
+            found += [mb + measure.median(first) for mb in waiting]
+    return found
+
+
+def waits(process: int) -> bool:
+    """A child that has no task yet still has the zygote's user id."""
+    try:
+        status = pathlib.Path(f"/proc/{process}/status").read_text()
+        parent = int(status.split("PPid:")[1].split()[0])
+        return (not command(process).startswith("first")
+                and owner(process) == owner(parent))
+    except (OSError, IndexError):
+        return False
+
+
+def owner(process: int) -> int:
+    return int(pathlib.Path(f"/proc/{process}/status").read_text().split("Uid:")[1].split()[0])
+
+
+def memory_mb(process: int) -> float:
+    try:
+        private = kilobytes(pathlib.Path(f"/proc/{process}/smaps_rollup").read_text(),
+                            "Private_Clean", "Private_Dirty")
+        tables = kilobytes(pathlib.Path(f"/proc/{process}/status").read_text(), "VmPTE")
+        return (private + tables) * 1024 / 1e6
+    except OSError:
+        return 0.0
+
+
+def children(process: int) -> list[int]:
+    try:
+        return [int(child) for task in pathlib.Path(f"/proc/{process}/task").iterdir()
+                for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def command(process: int) -> str:
+    try:
+        return pathlib.Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def jobs_per_second(directory: pathlib.Path, code: str, seconds: int) -> float:
+    """With as many at once as there are cores; what starts cold counts too."""
+    cores = os.cpu_count() or 1
+    trial = sandbox_run(directory, code, "any", 60, cores)
+    count = max(60, int(60_000 * seconds / float(trial["runs_ms"])))  # type: ignore[arg-type]
+    told = sandbox_run(directory, code, "any", count, cores)
+    return count / float(told["runs_ms"]) * 1000  # type: ignore[arg-type]
+
+
+def plain_python_ms() -> float:
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([measure.PYTHON, "-c", TORCH], check=True, stdout=subprocess.DEVNULL)
+        took.append((time.perf_counter() - began) * 1000)
+    return measure.median(took)
+
+
+def main() -> None:
+    options = measure.parser(__doc__)
+    options.add_argument("--repeat", type=int, default=200)
+    options.add_argument("--seconds", type=int, default=60, help="of each throughput")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bcai-") as scratch:
+        directory = pathlib.Path(scratch)
+        measure.progress("warm, forked, cold")
+        warm = first_outputs(sandbox_run(directory, TORCH, "warm", chosen.repeat), "warm")
+        forked = first_outputs(sandbox_run(directory, TORCH, "forked", 50), "forked")
+        cold = first_outputs(sandbox_run(directory, TORCH, "cold", 5), "cold")
+        plain = plain_python_ms()
+        measure.progress("CPU time and memory")
+        cpu = cpu_ms_per_job(directory)
+        idle = waiting_mb(directory)
+        measure.progress("jobs a second")
+        numpy_rate = jobs_per_second(directory, NUMPY, chosen.seconds)
+        torch_rate = jobs_per_second(directory, TORCH, chosen.seconds)
+    measure.report([
+        measure.Row("warm_standard_p50_ms", measure.median(warm), "ms", "plain python", plain,
+                    "<= 10"),
+        measure.Row("warm_standard_p99_ms", measure.percentile(warm, 99), "ms", goal="<= 50"),
+        measure.Row("forked_standard_p50_ms", measure.median(forked), "ms", goal="<= 60"),
+        measure.Row("cold_standard_p50_ms", measure.median(cold), "ms", "plain python", plain),
+        measure.Row("cpu_ms_per_warm_job", cpu, "ms", goal="<= 15"),
+        measure.Row("waiting_torch_mb", idle, "MB", goal="<= 4"),
+        measure.Row("warm_numpy_jobs_per_s", numpy_rate, "1/s", goal=">= 60"),
+        measure.Row("warm_torch_jobs_per_s", torch_rate, "1/s", goal=">= 30"),
+    ], chosen)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
