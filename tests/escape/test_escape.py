@@ -316,7 +316,7 @@ if __name__ == "__main__":
 """
 
 
-def test_training_works_inside(directory):
+def test_training_works_inside(directory, start):
     """The positive twin of the whole: what a practitioner's job does."""
     if importlib.util.find_spec("torch") is None:
         pytest.skip("needs torch in the base environment: ./dev setup")
@@ -324,7 +324,7 @@ def test_training_works_inside(directory):
         "code": TRAINING, "imports_restricted": False,
         "limits": {"memory_bytes_max": 2_000_000_000, "cpu_millicores": 2000,
                    "wall_ms_max": 120_000}}],
-        python=sys.executable)[0]
+        python=sys.executable, start=start)[0]
     report = run["report"]
     assert (report["outcome"], report["exit_code"]) == ("finished", 0), run["stderr"]
     outputs = report["outputs"]["outputs"]
