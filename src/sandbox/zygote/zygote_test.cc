@@ -198,6 +198,23 @@ TEST_F(ZygoteTest, TheJobsOwnModuleGoesBeforeAPreloadedOne) {
   EXPECT_EQ(run_warm(asked).out, "own\n");
 }
 
+TEST_F(ZygoteTest, AnOverlayIsTheJobsAndAnotherOneAnothers) {
+  const fs::path overlay = state_ / "overlay";
+  Task asked = task("import added, sys\nprint(added.value, added.__file__, sys.path[-2:])");
+  asked.overlay = overlay;
+  asked.allowed_imports = {"added"};
+  for (const char* value : {"1", "2"}) {  // removed and made again under the same path
+    fs::remove_all(overlay);
+    fs::create_directories(overlay);
+    ASSERT_TRUE(write_file(overlay / "added.py", fmt::format("value = {}\n", value)));
+    asked.tenant = "test";
+    const Ran warm = run_warm(asked);
+    asked.tenant = "";
+    EXPECT_EQ(warm.out, run(asked).out);
+    EXPECT_EQ(warm.out.substr(0, 2), fmt::format("{} ", value)) << warm.err;
+  }
+}
+
 TEST_F(ZygoteTest, TenantsDoNotShareAZygote) {
   Task asked = task("print(id(object))\nprint(hash('x'))");
   const std::string first = run_warm(asked).out;
