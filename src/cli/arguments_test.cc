@@ -59,8 +59,8 @@ TEST(Arguments, RepeatableOptionsTakeOneValueEach) {
       {"run", "--requirements", "torch>=2.0", "--requirements", "numpy", "train.py"});
   EXPECT_EQ(run.job.requirements, (Words{"torch>=2.0", "numpy"}));
   const RunOptions locked =
-      parse<RunOptions>({"run", "--environment-lock", "r.json", "--allow-host", "a:1",
-                         "--allow-host", "b:2", "train.py"});
+      parsed<RunOptions>({"run", "--environment-lock", "r.json", "--allow-host", "a:1",
+                          "--allow-host", "b:2", "train.py"});
   EXPECT_EQ(locked.job.environment_lock, "r.json");
   EXPECT_EQ(locked.job.allow_hosts, (Words{"a:1", "b:2"}));
   EXPECT_EQ(run.job.file, "train.py");
