@@ -3,6 +3,7 @@
 
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,9 @@ def run(stages: list[str], build: Callable[..., None],
         known = ", ".join(STAGES + ON_REQUEST)
         print(f"no stage {', '.join(unknown)}; there are {known}", file=sys.stderr)
         return 2
+    # A shell starts what it runs in the background with SIGINT ignored, bcai leaves it so, and
+    # tests end it with SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     total = Count()
     for stage in stages or STAGES:
         began = time.monotonic()
