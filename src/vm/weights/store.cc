@@ -141,7 +141,8 @@ Result<std::shared_ptr<const Weights>> WeightStore::add(const std::filesystem::p
   }));
   Result<std::shared_ptr<const Weights>> added = load(stream.finish());
   if (!added) added = copy(source.get(), path);
-  if (added && is_at_rest(source.get()) && *state_of(source.get(), path) == state) {
+  const Result<std::string> after = state_of(source.get(), path);
+  if (added && is_at_rest(source.get()) && after && *after == state) {
     BCAI_TRY(make_directories(note.parent_path(), 0700));
     BCAI_TRY(write_file(note, (*added)->sha256().text(), Durability::kCached, 0600));
   }
