@@ -2,32 +2,16 @@
 """Running tasks through the sandbox_run program (src/sandbox/sandbox_run_main.cc)."""
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from sandbox_host import built
 
 
 def find_program():
     if chosen := os.environ.get("BCAI_SANDBOX_RUN"):
         return Path(chosen)
-    for preset in ("release", "dev", "asan-ubsan"):
-        path = ROOT / "build" / preset / "src/sandbox/sandbox_run"
-        if path.exists():
-            return path
-    return None
-
-
-def lacking():
-    """Why nothing can run here, or ""."""
-    if os.geteuid() != 0:
-        return "needs root: sandboxes are made with runc"
-    if shutil.which("runc", path="/usr/sbin:/usr/bin:/sbin:/bin") is None:
-        return "needs runc: apt-get install runc"
-    if find_program() is None:
-        return "needs the sandbox_run program: ./dev build"
-    return ""
+    return built("sandbox/sandbox_run")
 
 
 def run_tasks(directory, tasks, parallel=1, seccomp=True, environment=None, python=None,
