@@ -98,42 +98,66 @@ BCAI_INLINE float reduce(int64_t n, Step step) {
   return reduce_blocks<S, Fold>(0, n, reduce_span(n), block);
 }
 
-// The same of kRows rows at once, so that no row waits for its own last addition: step(row, lane,
-// i, part), results[row].
+// Rows [first, first + kRows) of an array, so much of a vector of each as `part` says.
+template <typename S, int kRows, typename Part>
+struct Rows {
+  using Simd = Several<S, kRows>;
+
+  Part part;
+  int first = 0;
+
+  BCAI_INLINE typename Simd::F32 load(const float* p, int64_t stride) const {
+    return Simd::each([&](int r) BCAI_LAMBDA { return part.load(p + (first + r) * stride); });
+  }
+  BCAI_INLINE void store(float* p, int64_t stride, typename Simd::F32 x) const {
+    for (int r = 0; r < kRows; ++r) part.store(p + (first + r) * stride, x.v[r]);
+  }
+  // All lanes of a row equal.
+  BCAI_INLINE typename Simd::F32 set(const float* of_row) const {
+    return Simd::each([&](int r) BCAI_LAMBDA { return S::set(of_row[first + r]); });
+  }
+  BCAI_INLINE typename Simd::F32 keep(typename Simd::F32 x, typename Simd::F32 other) const {
+    return Simd::each([&](int r) BCAI_LAMBDA { return part.keep(x.v[r], other.v[r]); });
+  }
+};
+
+// The same of kRows rows side by side: step(lanes, i, rows) takes terms i, i + 1, ... of Rows into
+// the lanes of a vector for each.
 template <typename S, typename Fold, int kRows, typename Step>
 BCAI_INLINE void reduce_rows(int64_t n, Step step, float (&results)[kRows]) {
-  if (kRows == 1 || n > kReduceBlock) {
+  if (n > kReduceBlock) {
     for (int r = 0; r < kRows; ++r) {
-      results[r] = reduce<S, Fold>(
-          n, [ step, r ](typename S::F32 lane, int64_t i, auto part)
-                 __attribute__((always_inline)) { return step(r, lane, i, part); });
+      results[r] =
+          reduce<S, Fold>(n, [step, r](typename S::F32 lane, int64_t i, auto part) BCAI_LAMBDA {
+            return step(typename Several<S, 1>::F32{{lane}}, i, Rows<S, 1, decltype(part)>{part, r})
+                .v[0];
+          });
     }
     return;
   }
   constexpr int kVectors = kReduceLanes / S::kLanes;
-  typename S::F32 lanes[kRows][kVectors];
-  for (auto& row : lanes) {
-    for (auto& lane : row) lane = S::set(Fold::kNeutral);
-  }
+  using Side = Several<S, kRows>;
+  typename Side::F32 lanes[kVectors];
+  for (auto& lane : lanes) lane = Side::set(Fold::kNeutral);
   int64_t i = 0;
   for (; i + kReduceLanes <= n; i += kReduceLanes) {
     for (int v = 0; v < kVectors; ++v) {
-      for (int r = 0; r < kRows; ++r) {
-        lanes[r][v] = step(r, lanes[r][v], i + v * S::kLanes, Whole<S>{});
-      }
+      lanes[v] = step(lanes[v], i + v * S::kLanes, Rows<S, kRows, Whole<S>>{});
     }
   }
   for (int v = 0; v < kVectors; ++v, i += S::kLanes) {
-    for (int r = 0; r < kRows; ++r) {
-      if (i + S::kLanes <= n) {
-        lanes[r][v] = step(r, lanes[r][v], i, Whole<S>{});
-      } else if (i < n) {
-        const First<S> part{n - i};
-        lanes[r][v] = part.keep(step(r, lanes[r][v], i, part), lanes[r][v]);
-      }
+    if (i + S::kLanes <= n) {
+      lanes[v] = step(lanes[v], i, Rows<S, kRows, Whole<S>>{});
+    } else if (i < n) {
+      const Rows<S, kRows, First<S>> rows{{n - i}};
+      lanes[v] = rows.keep(step(lanes[v], i, rows), lanes[v]);
     }
   }
-  for (int r = 0; r < kRows; ++r) results[r] = Fold::lanes(lanes[r]);
+  for (int r = 0; r < kRows; ++r) {
+    typename S::F32 row[kVectors];
+    for (int v = 0; v < kVectors; ++v) row[v] = lanes[v].v[r];
+    results[r] = Fold::lanes(row);
+  }
 }
 
 template <typename S>

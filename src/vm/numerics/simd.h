@@ -35,6 +35,7 @@
 #pragma once
 
 #define BCAI_INLINE inline __attribute__((always_inline))
+#define BCAI_LAMBDA __attribute__((always_inline))
 
 #if defined(__AVX512F__)
 #include "vm/numerics/simd_avx512.h"

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "vm/numerics/simd.h"
+#include "vm/numerics/simd_several.h"
 
 namespace bcai::vm {
 
@@ -12,6 +14,8 @@ namespace bcai::vm {
 // are there and `other` elsewhere.
 template <typename S>
 struct Whole {
+  using Simd = S;
+
   template <typename T>
   BCAI_INLINE auto load(const T* p) const {
     return S::load(p);
@@ -25,6 +29,8 @@ struct Whole {
 
 template <typename S>
 struct First {
+  using Simd = S;
+
   int64_t n;
 
   template <typename T>
@@ -44,6 +50,20 @@ struct First {
 template <typename S, typename Body>
 BCAI_INLINE void for_vectors(int64_t n, Body body) {
   int64_t i = 0;
+  for (; i + S::kLanes <= n; i += S::kLanes) body(i, Whole<S>{});
+  if (i < n) body(i, First<S>{n - i});
+}
+
+template <typename S>
+using SideBySide = std::conditional_t<kSideBySide<S> == 1, S, Several<S, kSideBySide<S>>>;
+
+// for_vectors with SideBySide<S> while there are as many: for long chains of operations. The body
+// computes in decltype(part)::Simd.
+template <typename S, typename Body>
+BCAI_INLINE void for_vectors_side_by_side(int64_t n, Body body) {
+  using Wide = SideBySide<S>;
+  int64_t i = 0;
+  for (; i + Wide::kLanes <= n; i += Wide::kLanes) body(i, Whole<Wide>{});
   for (; i + S::kLanes <= n; i += S::kLanes) body(i, Whole<S>{});
   if (i < n) body(i, First<S>{n - i});
 }

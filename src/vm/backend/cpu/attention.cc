@@ -27,7 +27,7 @@ const AttentionKernels& attention_kernels(SimdLevel level) {
 }
 
 bool attention_streams(const AttentionArgs& args) {
-  return rows_per_kv_head(args) <= kAttentionRows;
+  return rows_per_kv_head(args) <= kAttentionStreamRows;
 }
 
 int64_t attention_stream_heads(const AttentionArgs& args) {

@@ -6,8 +6,10 @@
 
 namespace bcai::vm {
 
-// Rows of a prompt in one unit, and most rows that share a key in one step.
-inline constexpr int64_t kAttentionRows = 12;
+// Rows of a prompt in one unit: panels of keys come from L2 once for all of them.
+inline constexpr int64_t kAttentionRows = 24;
+// Most rows that share a key where keys stream from memory.
+inline constexpr int64_t kAttentionStreamRows = 12;
 // Keys that are packed and used at once where they stream from memory.
 inline constexpr int64_t kStreamKeys = 32;
 

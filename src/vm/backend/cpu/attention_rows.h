@@ -8,9 +8,11 @@
 
 #include "vm/backend/cpu/attention_blocks.h"
 #include "vm/backend/cpu/tile.h"
+#include "vm/backend/cpu/transpose.h"
 #include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/elementary.h"
 #include "vm/numerics/exp_log.h"
+#include "vm/numerics/quotient.h"
 #include "vm/numerics/reduce.h"
 
 namespace bcai::vm {
@@ -26,52 +28,71 @@ struct RowSet {
   KeyRange keys[kAttentionRows];
 };
 
-// The largest of n > 0 numbers, NaN left out; minus infinity if there is no other.
-template <class S>
-BCAI_INLINE float scaled_largest(float* x, int64_t n, float scale, const float* mask) {
-  constexpr int kWays = 4;
-  typename S::F32 best[kWays];
-  for (auto& way : best) way = S::set(-__builtin_inff());
-  const auto factor = S::set(scale);
-  const auto take = [&](int way, int64_t i, auto part) BCAI_LAMBDA {
-    auto value = S::mul(part.load(x + i), factor);
-    if (mask != nullptr) value = S::add(value, part.load(mask + i));
-    part.store(x + i, value);
-    best[way] = S::larger(part.keep(value, best[way]), best[way]);
+// Rows of n > 0 scores, and their masks or null.
+struct ScoreRows {
+  float* x;
+  ptrdiff_t stride;
+  const float* mask;
+  ptrdiff_t mask_stride;
+  int64_t n;
+};
+
+// x becomes x * scale + mask; the largest of each row, NaN left out, minus infinity if there is no
+// other.
+template <class S, int kRows>
+BCAI_INLINE void scale_rows(const ScoreRows& rows, float scale, float (&largest)[kRows]) {
+  constexpr int kVectors = kReduceLanes / S::kLanes;
+  using V = Several<S, kRows>;
+  typename V::F32 best[kVectors];
+  for (auto& lanes : best) lanes = V::set(-__builtin_inff());
+  const auto take = [&](int v, int64_t i, auto at) BCAI_LAMBDA {
+    auto value = V::mul(at.load(rows.x + i, rows.stride), V::set(scale));
+    if (rows.mask != nullptr) value = V::add(value, at.load(rows.mask + i, rows.mask_stride));
+    at.store(rows.x + i, rows.stride, value);
+    best[v] = V::larger(at.keep(value, best[v]), best[v]);
   };
   int64_t i = 0;
-  for (; i + kWays * S::kLanes <= n; i += kWays * S::kLanes) {
-    unroll<kWays>([&](auto way)
-                      BCAI_LAMBDA { take(way.value, i + way.value * S::kLanes, Whole<S>{}); });
+  for (; i + kReduceLanes <= rows.n; i += kReduceLanes) {
+    unroll<kVectors>([&](auto v) BCAI_LAMBDA {
+      take(v.value, i + v.value * S::kLanes, Rows<S, kRows, Whole<S>>{});
+    });
   }
-  for (; i + S::kLanes <= n; i += S::kLanes) take(0, i, Whole<S>{});
-  if (i < n) take(1, i, First<S>{n - i});
-  best[0] = S::larger(S::larger(best[0], best[1]), S::larger(best[2], best[3]));
-  float lanes[S::kLanes];
-  S::store(lanes, best[0]);
-  float largest = lanes[0];
-  for (float lane : lanes) largest = lane > largest ? lane : largest;
-  return largest;
+  for_vectors<S>(rows.n - i, [&](int64_t j, auto part) BCAI_LAMBDA {
+    take(0, i + j, Rows<S, kRows, decltype(part)>{part});
+  });
+  for (int r = 0; r < kRows; ++r) {
+    typename S::F32 row[kVectors];
+    for (int v = 0; v < kVectors; ++v) row[v] = best[v].v[r];
+    largest[r] = S::largest16(row);
+  }
 }
 
-// x becomes exp(x * scale + mask - the largest), in n steps; returns the sum by rule R4. 0 says
-// that the row gives zeros: it has no keys, or all its scores are minus infinity.
-template <class S>
-float exponentials(float* x, int64_t n, float scale, const float* mask) {
-  if (n == 0) return 0;
-  const float largest = scaled_largest<S>(x, n, scale, mask);
-  if (largest == -__builtin_inff()) {
-    for (int64_t i = 0; i < n; ++i) {
-      if (x[i] != x[i]) return x[i];
+// x becomes exp(x * scale + mask - the row's largest); the totals are the sums by rule R4. 0 says
+// that the row gives zeros: all its scores are minus infinity.
+template <class S, int kRows>
+void exponentials(const ScoreRows& rows, float scale, float* totals) {
+  float largest[kRows], sums[kRows];
+  scale_rows<S>(rows, scale, largest);
+  float none[kRows] = {};  // what a row without a number gives
+  for (int r = 0; r < kRows; ++r) {
+    if (largest[r] != -__builtin_inff()) continue;
+    for (int64_t i = 0; i < rows.n; ++i) {
+      const float score = rows.x[r * rows.stride + i];
+      if (score != score) none[r] = score;
     }
-    return 0;
   }
-  const auto center = S::set(largest);
-  return reduce<S, SumFold<S>>(n, [=](typename S::F32 lane, int64_t i, auto part) BCAI_LAMBDA {
-    const auto p = exp_to_89<S>(S::sub(part.load(x + i), center));
-    part.store(x + i, p);
-    return S::add(lane, p);
-  });
+  reduce_rows<S, SumFold<S>, kRows>(
+      rows.n,
+      [&](auto lanes, int64_t i, auto at) BCAI_LAMBDA {
+        using V = typename decltype(at)::Simd;
+        const auto p = exp_to_89<V>(V::sub(at.load(rows.x + i, rows.stride), at.set(largest)));
+        at.store(rows.x + i, rows.stride, p);
+        return V::add(lanes, p);
+      },
+      sums);
+  for (int r = 0; r < kRows; ++r) {
+    totals[r] = largest[r] == -__builtin_inff() ? none[r] : sums[r];
+  }
 }
 
 // Rows of values of keys [begin, end), in panels.
@@ -126,12 +147,17 @@ void add_values(const RowSet& rows, const ValueBlock& values) {
   }
 }
 
+// sums / total, zeros where the total is 0; the total is NaN, 0, or from 1 to the number of keys.
 template <class S>
 void divide(const float* sums, float total, int64_t n, float* to) {
-  const auto by = S::set(total);
+  if (total == 0) {
+    fill_zero<S>(to, n);
+    return;
+  }
+  const QuotientBy<S> quotient(total, 1.0f / total);
   for_vectors<S>(n, [=](int64_t i, auto part) BCAI_LAMBDA {
-    const auto x = canonical_nan<S>(S::div(part.load(sums + i), by));
-    part.store(to + i, total == 0 ? S::set(0.0f) : x);
+    const auto sum = part.keep(part.load(sums + i), S::set(1.0f));
+    part.store(to + i, canonical_nan<S>(quotient.of_any(sum)));
   });
 }
 

@@ -56,13 +56,27 @@ RowSet rows_of(const AttentionArgs& args, int64_t first, int64_t count, float* s
 
 void soften(const AttentionArgs& args, const Head& head, const RowSet& rows, int64_t first,
             float* totals) {
-  for (int64_t r = 0; r < rows.count; ++r) {
+  constexpr int kSide = kSideBySide<S>;
+  for (int64_t r = 0; r < rows.count;) {
     const KeyRange keys = rows.keys[r];
-    const float* mask = head.mask == nullptr
-                            ? nullptr
-                            : head.mask + (first + r) * args.mask_query_stride + keys.begin;
-    totals[r] = exponentials<S>(rows.scores + r * rows.score_stride + keys.begin,
-                                keys.end - keys.begin, args.scale, mask);
+    const ScoreRows scores{
+        .x = rows.scores + r * rows.score_stride + keys.begin,
+        .stride = rows.score_stride,
+        .mask = head.mask == nullptr
+                    ? nullptr
+                    : head.mask + (first + r) * args.mask_query_stride + keys.begin,
+        .mask_stride = args.mask_query_stride,
+        .n = keys.end - keys.begin};
+    const int64_t last = r + kSide - 1;
+    if (scores.n == 0) {
+      totals[r++] = 0;
+    } else if (last < rows.count && rows.keys[last].begin == keys.begin &&
+               rows.keys[last].end == keys.end) {
+      exponentials<S, kSide>(scores, args.scale, totals + r);
+      r += kSide;
+    } else {
+      exponentials<S, 1>(scores, args.scale, totals + r++);
+    }
   }
 }
 

@@ -57,15 +57,16 @@ void finish_as(const FinishArgs& args) {
     const float* const residual =
         args.residual == nullptr ? nullptr : args.residual + r * e.residual_stride;
     float* const output = args.output + r * args.output_stride;
-    for_vectors<S>(columns, [=](int64_t j, auto part) BCAI_LAMBDA {
+    for_vectors_side_by_side<S>(columns, [=](int64_t j, auto part) BCAI_LAMBDA {
+      using V = typename decltype(part)::Simd;
       auto x = part.load(sums + j);
-      if (bias != nullptr) x = S::add(x, part.load(bias + j));
-      x = activate<S, kActivation>(x, e);
+      if (bias != nullptr) x = V::add(x, part.load(bias + j));
+      x = activate<V, kActivation>(x, e);
       if (residual != nullptr) {
-        x = S::add(x, part.load(residual + j));
-        if (e.relu_last) x = relu<S>(x);
+        x = V::add(x, part.load(residual + j));
+        if (e.relu_last) x = relu<V>(x);
       }
-      part.store(output + j, canonical_nan<S>(x));
+      part.store(output + j, canonical_nan<V>(x));
     });
   }
 }

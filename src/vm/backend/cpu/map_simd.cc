@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/backend/cpu/map.h"
+#include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/elementary.h"
 #include "vm/numerics/vectors.h"
 
@@ -22,7 +23,7 @@ using RunTileOp = void (*)(const TileOp& op, int64_t n);
 
 // Towards zero; NaN is 0 and what does not fit is the nearest end.
 template <typename V>
-BCAI_INLINE S::I32 truncate(S::F32 x) {
+BCAI_INLINE typename V::I32 truncate(typename V::F32 x) {
   alignas(64) float from[V::kLanes];
   alignas(64) int32_t to[V::kLanes];
   V::store(from, x);
@@ -36,54 +37,55 @@ BCAI_INLINE S::I32 truncate(S::F32 x) {
   return V::load(to);
 }
 
-BCAI_INLINE S::F32 outcome(S::F32 v) { return v; }
-BCAI_INLINE S::I32 outcome(S::I32 v) { return v; }
-BCAI_INLINE S::I32 outcome(S::Mask m) {
-  return S::select(m, S::set(int32_t{1}), S::set(int32_t{0}));
-}
-
-template <bool kCanonical>
-BCAI_INLINE S::F32 stored(S::F32 v) {
-  return kCanonical ? canonical_nan<S>(v) : v;
-}
-template <bool kCanonical>
-BCAI_INLINE S::I32 stored(S::I32 v) {
+// What is stored of a value: floats with the one NaN or as they are, a mask as 0 or 1.
+template <typename V, bool kCanonical>
+BCAI_INLINE typename V::F32 stored(typename V::F32 v) {
+  if constexpr (kCanonical) return canonical_nan<V>(v);
   return v;
 }
-
-template <typename R, typename A, bool kCanonical, typename Value>
-BCAI_INLINE void loop(const TileOp& op, int64_t n, Value value) {
-  const auto* a = static_cast<const A*>(op.a);
-  auto* result = static_cast<R*>(op.result);
-  for_vectors<S>(
-      n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-        part.store(result + i, stored<kCanonical>(outcome(value(part.load(a + i)))));
-      });
+template <typename V, bool kCanonical>
+BCAI_INLINE typename V::I32 stored(typename V::I32 v) {
+  return v;
+}
+template <typename V, bool kCanonical>
+BCAI_INLINE typename V::I32 stored(typename V::Mask m) {
+  return V::select(m, V::set(int32_t{1}), V::set(int32_t{0}));
 }
 
-template <typename R, typename A, typename B, bool kCanonical, typename Value>
-BCAI_INLINE void loop(const TileOp& op, int64_t n, Value value) {
+template <typename Value, bool kCanonical, typename R, typename A>
+BCAI_INLINE void loop(const TileOp& op, int64_t n) {
+  const auto* a = static_cast<const A*>(op.a);
+  auto* result = static_cast<R*>(op.result);
+  for_vectors_side_by_side<S>(n, [&](int64_t i, auto part) BCAI_LAMBDA {
+    using V = typename decltype(part)::Simd;
+    part.store(result + i, stored<V, kCanonical>(Value::template of<V>(op, part.load(a + i))));
+  });
+}
+
+template <typename Value, bool kCanonical, typename R, typename A, typename B>
+BCAI_INLINE void loop(const TileOp& op, int64_t n) {
   const auto* a = static_cast<const A*>(op.a);
   const auto* b = static_cast<const B*>(op.b);
   auto* result = static_cast<R*>(op.result);
-  for_vectors<S>(
-      n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-        part.store(result + i,
-                   stored<kCanonical>(outcome(value(part.load(a + i), part.load(b + i)))));
-      });
+  for_vectors_side_by_side<S>(n, [&](int64_t i, auto part) BCAI_LAMBDA {
+    using V = typename decltype(part)::Simd;
+    const auto value = Value::template of<V>(op, part.load(a + i), part.load(b + i));
+    part.store(result + i, stored<V, kCanonical>(value));
+  });
 }
 
-template <typename R, typename A, typename B, typename C, bool kCanonical, typename Value>
-BCAI_INLINE void loop(const TileOp& op, int64_t n, Value value) {
+template <typename Value, bool kCanonical, typename R, typename A, typename B, typename C>
+BCAI_INLINE void loop(const TileOp& op, int64_t n) {
   const auto* a = static_cast<const A*>(op.a);
   const auto* b = static_cast<const B*>(op.b);
   const auto* c = static_cast<const C*>(op.c);
   auto* result = static_cast<R*>(op.result);
-  for_vectors<S>(
-      n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-        part.store(result + i, stored<kCanonical>(outcome(
-                                   value(part.load(a + i), part.load(b + i), part.load(c + i)))));
-      });
+  for_vectors_side_by_side<S>(n, [&](int64_t i, auto part) BCAI_LAMBDA {
+    using V = typename decltype(part)::Simd;
+    const auto value =
+        Value::template of<V>(op, part.load(a + i), part.load(b + i), part.load(c + i));
+    part.store(result + i, stored<V, kCanonical>(value));
+  });
 }
 
 // One function per operation, without and with canonical NaNs in the result.
@@ -99,23 +101,28 @@ BCAI_INLINE void loop(const TileOp& op, int64_t n, Value value) {
 #define TYPES_III I, I, I
 #define TYPES_IIII I, I, I, I
 #define TYPES_FIFF F, I, F, F
-#define OPERANDS_FF S::F32 a
-#define OPERANDS_FFF S::F32 a, S::F32 b
-#define OPERANDS_FFFF S::F32 a, S::F32 b, S::F32 c
-#define OPERANDS_IF S::F32 a
-#define OPERANDS_IFF S::F32 a, S::F32 b
-#define OPERANDS_FI S::I32 a
-#define OPERANDS_II S::I32 a
-#define OPERANDS_III S::I32 a, S::I32 b
-#define OPERANDS_IIII S::I32 a, S::I32 b, S::I32 c
-#define OPERANDS_FIFF S::I32 a, S::F32 b, S::F32 c
-#define MAP_OP(name, signature, value)                                                      \
-  template <bool kCanonical>                                                                \
-  void tile_##name(const TileOp& op, int64_t n) {                                           \
-    [[maybe_unused]] const auto p = S::set(op.p);                                           \
-    [[maybe_unused]] const auto q = S::set(op.q);                                           \
-    loop<TYPES_##signature, kCanonical>(                                                    \
-        op, n, [&](OPERANDS_##signature) __attribute__((always_inline)) { return value; }); \
+#define OPERANDS_FF typename S::F32 a
+#define OPERANDS_FFF typename S::F32 a, typename S::F32 b
+#define OPERANDS_FFFF typename S::F32 a, typename S::F32 b, typename S::F32 c
+#define OPERANDS_IF typename S::F32 a
+#define OPERANDS_IFF typename S::F32 a, typename S::F32 b
+#define OPERANDS_FI typename S::I32 a
+#define OPERANDS_II typename S::I32 a
+#define OPERANDS_III typename S::I32 a, typename S::I32 b
+#define OPERANDS_IIII typename S::I32 a, typename S::I32 b, typename S::I32 c
+#define OPERANDS_FIFF typename S::I32 a, typename S::F32 b, typename S::F32 c
+#define MAP_OP(name, signature, value)                                   \
+  struct name##Value {                                                   \
+    template <class S>                                                   \
+    static BCAI_INLINE auto of(const TileOp& op, OPERANDS_##signature) { \
+      [[maybe_unused]] const auto p = S::set(op.p);                      \
+      [[maybe_unused]] const auto q = S::set(op.q);                      \
+      return value;                                                      \
+    }                                                                    \
+  };                                                                     \
+  template <bool kCanonical>                                             \
+  void tile_##name(const TileOp& op, int64_t n) {                        \
+    loop<name##Value, kCanonical, TYPES_##signature>(op, n);             \
   }
 #include "vm/backend/cpu/map_ops.def"
 #undef MAP_OP

@@ -40,7 +40,7 @@ BCAI_INLINE void write_row(const NormArgs& args, int64_t row, Scaled scaled) {
   }
 }
 
-// Rows that are taken at once, so that none waits for its own last addition.
+// Rows that are taken side by side, so that none waits for its own last addition.
 constexpr int kRowsAtOnce = 4;
 
 template <int kRows>
@@ -51,26 +51,23 @@ void layer_norm_rows(const NormArgs& args, int64_t row) {
   float mean[kRows], variance[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
-      [=](int r, S::F32 lane, int64_t i, auto part)
-          __attribute__((always_inline)) { return S::add(lane, part.load(x + r * n + i)); },
+      [=](auto lanes, int64_t i, auto rows)
+          BCAI_LAMBDA { return decltype(rows)::Simd::add(lanes, rows.load(x + i, n)); },
       mean);
-  S::F32 center[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    mean[r] /= count;
-    center[r] = S::set(mean[r]);
-  }
+  for (float& each : mean) each /= count;
   reduce_rows<S, SumFold<S>, kRows>(
       n,
-      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        const auto d = S::sub(part.load(x + r * n + i), center[r]);
-        return S::fma(d, d, lane);
+      [&](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
+        using V = typename decltype(rows)::Simd;
+        const auto d = V::sub(rows.load(x + i, n), rows.set(mean));
+        return V::fma(d, d, lanes);
       },
       variance);
   for (int r = 0; r < kRows; ++r) {
     const float scale = inverse_root(variance[r] / count + args.epsilon);
     if (args.mean != nullptr) args.mean[row + r] = canonical(mean[r]);
     if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
-    const auto middle = center[r], factor = S::set(scale);
+    const auto middle = S::set(mean[r]), factor = S::set(scale);
     write_row(
         args, row + r, [=](S::F32 v) __attribute__((always_inline)) {
           return S::mul(S::sub(v, middle), factor);
@@ -85,9 +82,9 @@ void rms_norm_rows(const NormArgs& args, int64_t row) {
   float squares[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
-      [=](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        const auto v = part.load(x + r * n + i);
-        return S::fma(v, v, lane);
+      [=](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
+        const auto v = rows.load(x + i, n);
+        return decltype(rows)::Simd::fma(v, v, lanes);
       },
       squares);
   for (int r = 0; r < kRows; ++r) {

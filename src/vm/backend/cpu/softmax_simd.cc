@@ -9,53 +9,58 @@ namespace {
 
 using S = Simd;
 
-// Rows that are taken at once, so that one computes while another waits for its sum.
-constexpr int kRowsAtOnce = 4;
+constexpr int kRowsAtOnce = kSideBySide<S>;
 
 // NaNs are left out of the maximum: their exponentials make the sum NaN, and so the row.
 template <int kRows>
 void softmax_rows(const float* x, float* y, int64_t n) {
-  S::F32 top[kRows];
-  for (int r = 0; r < kRows; ++r) top[r] = S::set(extreme<S, true, false>(x + r * n, n));
+  float top[kRows];
+  for (int r = 0; r < kRows; ++r) top[r] = extreme<S, true, false>(x + r * n, n);
   float sums[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
-      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        const auto e = exp_to_89<S>(S::sub(part.load(x + r * n + i), top[r]));
-        part.store(y + r * n + i, e);
-        return S::add(lane, e);
+      [&](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
+        using V = typename decltype(rows)::Simd;
+        const auto e = exp_to_89<V>(V::sub(rows.load(x + i, n), rows.set(top)));
+        rows.store(y + i, n, e);
+        return V::add(lanes, e);
       },
       sums);
   for (int r = 0; r < kRows; ++r) {
-    // What is divided is from 0 to 1, unless there is a NaN, which the sum has taken.
-    const bool nan = sums[r] != sums[r];
-    const QuotientBy<S> quotient(S::set(sums[r]));
     float* row = y + r * n;
-    for_vectors<S>(
-        n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-          part.store(row + i, nan ? S::set(__builtin_nanf("")) : quotient(part.load(row + i)));
-        });
+    // What is divided is from 0 to 1, unless there is a NaN, which the sum has taken.
+    const float total = sums[r], inverse = 1.0f / total;
+    if (total != total) {
+      for_vectors<S>(n, [=](int64_t i, auto part)
+                            BCAI_LAMBDA { part.store(row + i, S::set(__builtin_nanf(""))); });
+      continue;
+    }
+    for_vectors_side_by_side<S>(n, [=](int64_t i, auto part) BCAI_LAMBDA {
+      const QuotientBy<typename decltype(part)::Simd> quotient(total, inverse);
+      part.store(row + i, quotient(part.load(row + i)));
+    });
   }
 }
 
 template <int kRows>
 void log_softmax_rows(const float* x, float* y, int64_t n) {
-  S::F32 top[kRows];
-  for (int r = 0; r < kRows; ++r) top[r] = S::set(extreme<S, true, false>(x + r * n, n));
+  float top[kRows];
+  for (int r = 0; r < kRows; ++r) top[r] = extreme<S, true, false>(x + r * n, n);
   float sums[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
-      [&](int r, S::F32 lane, int64_t i, auto part) __attribute__((always_inline)) {
-        return S::add(lane, exp_to_89<S>(S::sub(part.load(x + r * n + i), top[r])));
+      [&](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
+        using V = typename decltype(rows)::Simd;
+        return V::add(lanes, exp_to_89<V>(V::sub(rows.load(x + i, n), rows.set(top))));
       },
       sums);
   for (int r = 0; r < kRows; ++r) {
     const auto log_sum = log<S>(S::set(sums[r]));
-    for_vectors<S>(
-        n, [&](int64_t i, auto part) __attribute__((always_inline)) {
-          const auto shifted = S::sub(part.load(x + r * n + i), top[r]);
-          part.store(y + r * n + i, canonical_nan<S>(S::sub(shifted, log_sum)));
-        });
+    const auto center = S::set(top[r]);
+    for_vectors<S>(n, [=](int64_t i, auto part) BCAI_LAMBDA {
+      const auto shifted = S::sub(part.load(x + r * n + i), center);
+      part.store(y + r * n + i, canonical_nan<S>(S::sub(shifted, log_sum)));
+    });
   }
 }
 

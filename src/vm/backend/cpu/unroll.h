@@ -20,6 +20,4 @@ constexpr BCAI_INLINE void unroll(const F& f) {
   }
 }
 
-#define BCAI_LAMBDA __attribute__((always_inline))
-
 }  // namespace bcai::vm
