@@ -9,6 +9,7 @@ namespace bcai::vm {
 
 Result<Plan> compile(const BoundProgram& program, const CompileOptions& options) {
   BCAI_TRY_ASSIGN(Program main, inline_calls(program.program()));
+  if (!options.checkpoints) main.checkpoints.clear();
   if (options.rewrite) {
     for (const auto pass : {remove_identities, remove_duplicates, widen_params, fold_transposes,
                             fold_epilogues, remove_dead_code}) {

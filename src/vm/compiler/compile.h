@@ -11,10 +11,12 @@
 
 namespace bcai::vm {
 
-// What may be left out, to find what a pass does.
 struct CompileOptions {
+  // What may be left out, to find what a pass does.
   bool rewrite = true;  // the passes of passes.h
   bool fuse = true;     // several instructions in one launch
+  // For runs that nobody asks for checkpoints: they are values like others, which share memory.
+  bool checkpoints = true;
 };
 
 // kResourceExhausted when calls, inlined, make more than kInlinedInstructionsMax instructions.

@@ -29,8 +29,9 @@ struct ExecutableObject {
 
 using Ranges = std::map<std::string, std::vector<int64_t>>;
 
-// A run of fewer nanoseconds, by estimate, is not worth a thread.
-constexpr double kInterruptibleNsMin = 10'000'000;
+// A signal can wait for a run of fewer nanoseconds, by estimate: a thread costs it a tenth of a
+// millisecond and its warm caches.
+constexpr double kInterruptibleNsMin = 100'000'000;
 constexpr std::chrono::milliseconds kSignalStep{20};
 
 bool is_main_thread() {
@@ -107,9 +108,11 @@ ExecutableObject prepare_model(const Model& model, const std::map<std::string, i
     std::vector<ProgramFinding> wrong;
     const std::optional<BoundProgram> bound = vm::bind(model.program(), binding, &wrong);
     if (!bound) return error(ErrorCode::kInvalidArgument, "{}", findings_text(wrong));
-    return prepare(
-        *bound, model.param_source(),
-        {.threads = threads, .packed_directory = packed, .on_packed = [&] { model.drop_pages(); }});
+    return prepare(*bound, model.param_source(),
+                   {.threads = threads,
+                    .packed_directory = packed,
+                    .on_packed = [&] { model.drop_pages(); },
+                    .compile = {.checkpoints = false}});
   }))};
 }
 

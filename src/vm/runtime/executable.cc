@@ -162,6 +162,9 @@ Result<std::vector<Tensor>> Executable::run(std::span<const Tensor> inputs,
   const Function& main = parts_->plan.program.functions[0];
   BCAI_TRY(check_arguments(main, types_of(inputs)));
   if (options.states_in_place) BCAI_TRY(check_apart(main, inputs));
+  if (options.checkpoints != nullptr && !parts_->options.compile.checkpoints) {
+    return error(ErrorCode::kFailedPrecondition, "prepared for runs without checkpoints");
+  }
   std::unique_ptr<Instance> instance;
   {
     const std::lock_guard lock(parts_->mutex);

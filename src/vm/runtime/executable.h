@@ -48,8 +48,10 @@ struct RunOptions {
   bool states_in_place = false;
   // Looked at between launches and inside long ones; becoming true ends the run with kCancelled.
   const std::atomic<bool>* cancelled = nullptr;
-  Profile* profile = nullptr;                  // collects the time of each launch
-  std::vector<Tensor>* checkpoints = nullptr;  // gets the program's checkpoints, in its order
+  Profile* profile = nullptr;  // collects the time of each launch
+  // Gets the program's checkpoints, in its order; kFailedPrecondition where it was compiled
+  // without.
+  std::vector<Tensor>* checkpoints = nullptr;
 };
 
 class Executable {

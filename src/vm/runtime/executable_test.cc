@@ -222,6 +222,30 @@ TEST(ExecutableTest, CheckpointsComeBack) {
   EXPECT_EQ(checkpoints[0].data<float>()[1], -2.0F);
 }
 
+// A checkpoint is a result of the plan, or a value in the arena.
+TEST(ExecutableTest, CheckpointsThatNobodyCanAskForHaveNoMemoryOfTheirOwn) {
+  Builder b;
+  const ValueId x = b.argument("x", {DType::kF32, {64, 64}});
+  Attributes rows, columns;
+  rows.set(Attr::kAxis, int64_t{1});
+  columns.set(Attr::kAxis, int64_t{0});
+  const ValueId y = b.add(Opcode::kSoftmax, {x}, rows);
+  b.checkpoint(y);
+  const BoundProgram program = bound(b.finish({{"z", b.add(Opcode::kSoftmax, {y}, columns)}}));
+  const auto with = *prepare(program, no_weights);
+  const auto without = *prepare(program, no_weights, {.compile = {.checkpoints = false}});
+  const std::vector<Tensor> inputs = random_inputs(program.program(), 1);
+  std::vector<Tensor> checkpoints;
+  const auto expected = with->run(inputs, {.checkpoints = &checkpoints});
+  const auto got = without->run(inputs);
+  ASSERT_TRUE(expected);
+  ASSERT_TRUE(got);
+  EXPECT_EQ((*expected)[0].byte_view(), (*got)[0].byte_view());
+  EXPECT_EQ(with->footprint().results, 2 * without->footprint().results);
+  EXPECT_EQ(without->run(inputs, {.checkpoints = &checkpoints}).error().code,
+            ErrorCode::kFailedPrecondition);
+}
+
 TEST(ExecutableTest, AProfileHasEveryLaunch) {
   const auto executable = *prepare(bound(append_program()), no_weights);
   const std::vector<Tensor> inputs = {Tensor(DType::kF32, {1, 8, 4}),
