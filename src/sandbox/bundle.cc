@@ -323,8 +323,7 @@ json::object make_zygote_config(const std::vector<std::string>& arguments, int64
   return config;
 }
 
-std::string make_task_json(const Task& task, std::string_view imports_policy) {
-  auto policy = parse_json(imports_policy);
+std::string make_task_json(const Task& task) {
   json::array arguments;
   for (const std::string& argument : task.arguments) arguments.emplace_back(argument);
   json::array allowed;
@@ -335,10 +334,7 @@ std::string make_task_json(const Task& task, std::string_view imports_policy) {
       {"filename", task.filename},
       {"arguments", std::move(arguments)},
       {"environment", std::move(environment)},
-      {"imports",
-       {{"restricted", task.imports_restricted},
-        {"allowed", std::move(allowed)},
-        {"policy", policy ? *policy : json::value(nullptr)}}},
+      {"imports", {{"restricted", task.imports_restricted}, {"allowed", std::move(allowed)}}},
       {"carried_bytes_max", task.limits.carried_bytes_max},
   };
   if (!task.overlay.empty()) out["overlay"] = kOverlay;

@@ -66,6 +66,6 @@ json::object make_zygote_config(const std::vector<std::string>& arguments, int64
                                 const BundleContext& context, uint32_t users);
 
 // What the runner reads at /in/task.json.
-std::string make_task_json(const Task& task, std::string_view imports_policy);
+std::string make_task_json(const Task& task);
 
 }  // namespace bcai::sandbox

@@ -81,7 +81,6 @@ class Collector {
   Collector(const fs::path& to, const CollectLimits& limits) : to_(to), limits_(limits) {}
 
   Result<Collection> run(int work) {
-    BCAI_TRY(make_directories(to_, 0700));
     read_outputs(work);
     BCAI_TRY(take_tensors(work));
     const UniqueFd outputs = open_beneath(work, "outputs", O_RDONLY | O_DIRECTORY);
@@ -217,6 +216,7 @@ class Collector {
       too_large();
       return {};
     }
+    if (out_.artifacts.empty()) BCAI_TRY(make_directories(to_, 0700));
     const fs::path target = to_ / fmt::format("artifact_{:05}", out_.artifacts.size());
     BCAI_TRY_ASSIGN(const Copied copied, copy(fd.get(), target, bytes_max));
     if (!copied.whole) {

@@ -29,8 +29,8 @@ struct Collection {
   std::vector<LeftOut> left_out;
 };
 
-// Copies go to `to`, made when absent, under names of our own. An Error means that this machine
-// failed (a full disk, say), not that the job left something odd.
+// Copies go to `to`, made for the first one, under names of our own. An Error means that this
+// machine failed (a full disk, say), not that the job left something odd.
 Result<Collection> collect(int work_fd, const std::filesystem::path& to,
                            const CollectLimits& limits);
 

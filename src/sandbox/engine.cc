@@ -21,7 +21,6 @@
 #include "sandbox/sweep.h"
 #include "sandbox/tree_copy.h"
 #include "sandbox/zygote/filter.h"
-#include "sandbox_files.h"
 
 namespace bcai::sandbox {
 namespace fs = std::filesystem;
@@ -79,10 +78,6 @@ CollectLimits collect_limits(const Limits& limits) {
           // Directories count too.
           .entries_max = static_cast<int>(std::max<int64_t>(5000, 2 * limits.artifacts_max)),
           .depth_max = limits.artifact_depth_max};
-}
-
-std::string task_json_of(const Task& task) {
-  return make_task_json(task, sandbox_files("../policy/imports.json"));
 }
 
 Result<UniqueFd> lock_state(const fs::path& state) {
@@ -254,7 +249,7 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
   Stage stage;
   Watched watched{.group = child.group};
   const auto begin = [&]() -> Result<void> {
-    BCAI_TRY_ASSIGN(stage, stage_child(task, task_json_of(task), child.uid));
+    BCAI_TRY_ASSIGN(stage, stage_child(task, make_task_json(task), child.uid));
     BCAI_TRY_ASSIGN(Pipe out, make_pipe());
     BCAI_TRY_ASSIGN(Pipe err, make_pipe());
     BCAI_TRY_ASSIGN(Pipe control, make_pipe());
@@ -329,7 +324,7 @@ Result<Root> Engine::Impl::root_for(const Task& task) {
 Result<Stage> Engine::Impl::make_stage(const Task& task, const Root& root_of_task,
                                        const fs::path& bundle, uint32_t uid) const {
   BCAI_TRY(make_directories(bundle, 0700));
-  const std::string task_json = task_json_of(task);
+  const std::string task_json = make_task_json(task);
   if (host.rootless) return stage_directories(task, root_of_task, task_json, bundle);
   return stage_mounts(task, root_of_task, task_json, kAttachAt, uid + 1);
 }

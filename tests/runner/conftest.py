@@ -3,6 +3,7 @@
 are read back by the safetensors package, not by our own code."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-RUNNER = ROOT / "src/sandbox/python/runner.py"
-POLICY = json.loads((ROOT / "src/policy/imports.json").read_text())
 PYTHON = "/usr/bin/python3"
 SITE_PACKAGES = next(p for p in sys.path if p.endswith("site-packages"))
 
@@ -41,8 +40,9 @@ class Ran:
 
 
 class Job:
-    def __init__(self, directory):
+    def __init__(self, directory, runner):
         self.directory = directory
+        self.runner = runner
         (directory / "in").mkdir()
         (directory / "work").mkdir()
 
@@ -53,13 +53,13 @@ class Job:
         (self.directory / "work" / filename).write_bytes(code)
         (self.directory / "in/task.json").write_text(json.dumps({
             "filename": filename, "arguments": list(arguments),
-            "imports": {"restricted": restricted, "allowed": list(allowed), "policy": POLICY},
+            "imports": {"restricted": restricted, "allowed": list(allowed)},
             "carried_bytes_max": carried_bytes_max}))
         self.control_read, control_write = os.pipe()
         # The control pipe is number 3 inside, as in the sandbox.
         script = f'exec 3>&{control_write}; exec "$@"'
         process = subprocess.Popen(
-            ["/bin/bash", "-c", script, "bash", PYTHON, "-I", "-S", "-B", "-u", str(RUNNER),
+            ["/bin/bash", "-c", script, "bash", PYTHON, "-I", "-S", "-B", "-u", str(self.runner),
              str(self.directory / "in"), str(self.directory / "work"), SITE_PACKAGES],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             pass_fds=[control_write], start_new_session=True,
@@ -83,6 +83,15 @@ class Job:
         return self.end(self.start(code, **options))
 
 
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory):
+    """As it lies in a sandbox, with the import policy beside it."""
+    directory = tmp_path_factory.mktemp("opt") / "bcai"
+    shutil.copytree(ROOT / "src/sandbox/python", directory)
+    shutil.copy(ROOT / "src/policy/imports.json", directory)
+    return directory / "runner.py"
+
+
 @pytest.fixture
-def job(tmp_path):
-    return Job(tmp_path)
+def job(tmp_path, runner):
+    return Job(tmp_path, runner)

@@ -21,6 +21,7 @@ from posix import (
     lseek,
     mkdir,
     open,
+    posix_fallocate,
     statvfs,
     unlink,
     write,
@@ -250,7 +251,7 @@ def reserve_space(directory):
             return
         fd = _open_high(directory + "/space")
         try:
-            write(fd, bytes(_SPACE_BYTES))
+            posix_fallocate(fd, 0, _SPACE_BYTES)
         finally:
             close(fd)
     except OSError:

@@ -6,6 +6,7 @@ it). The policy gives clear errors and a chance to ask; it is no border, the san
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 import sys
+from _json import make_scanner
 from posix import O_CLOEXEC, O_RDONLY, close, open, read, stat
 
 from bcai import _control
@@ -19,13 +20,29 @@ class ImportPolicyError(ImportError):
 ImportPolicyError.__module__ = "builtins"  # shown without a module's name before it
 
 
-class Policy:
-    """imports.json, and the names the job asked for."""
+class _Scanner:
+    """What the C scanner of the json module asks for; the module itself is slow to import."""
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int, parse_constant = float, int, float
+    memo = {}
 
-    def __init__(self, policy, allowed):
+
+parse_json = make_scanner(_Scanner)  # (text, 0) -> (value, its end)
+
+
+class Policy:
+    """imports.json, which lies beside the runner, and the names the job asked for."""
+
+    def __init__(self):
+        path = __file__.rpartition("/")[0].rpartition("/")[0] + "/imports.json"
+        policy = parse_json(read_file(path).decode(), 0)[0]
         self._denied = set(policy["denied"])
         self._packages = set(policy["packages"])
-        self._asked = set(allowed)
+        self._asked = frozenset()
+
+    def allow(self, names):
+        self._asked = frozenset(names)
 
     def refused(self, name):
         """The name to ask for, or None when the import is allowed."""
@@ -40,11 +57,10 @@ class Policy:
             return None
         return parts[0]
 
-
-    def refused_among(self, modules, tops):
-        """Of modules, whose packages are tops, those that refused() has a name for."""
-        return ({name for name in self._denied if name in modules}
-                | {name for name in tops if name in modules and self.refused(name)})
+    def refused_among(self, modules):
+        """Those that refused() has a name for, or whose package it has one for."""
+        tops = {name.partition(".")[0] for name in modules}
+        return {name for name in self._denied | tops if name in modules and self.refused(name)}
 
 
 class Finder:
@@ -186,6 +202,15 @@ def patch_spawn(path, code, kept):
 
         module.get_preparation_data = get_preparation_data
     return patch
+
+
+def read_file(path):
+    fd = open(path, O_RDONLY | O_CLOEXEC)
+    parts = []
+    while part := read(fd, 1 << 16):
+        parts.append(part)
+    close(fd)
+    return b"".join(parts)
 
 
 def _holds(path, data):

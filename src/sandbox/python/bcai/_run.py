@@ -8,13 +8,13 @@ the job is process 2. Nothing of the standard library is imported before the job
 """
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
+import _sitebuiltins  # frozen
+import builtins
 import sys
 from _json import encode_basestring_ascii as quote
-from _json import make_scanner
 from _signal import SIG_BLOCK, SIG_DFL, SIG_SETMASK, SIGTERM, getsignal, pthread_sigmask, signal
 from _thread import get_ident
 from posix import (
-    O_CLOEXEC,
     O_RDONLY,
     WEXITSTATUS,
     WIFSIGNALED,
@@ -30,7 +30,6 @@ from posix import (
     listdir,
     mkdir,
     open,
-    read,
     register_at_fork,
     waitpid,
     write,
@@ -47,18 +46,10 @@ _default_hook = sys.excepthook
 _set_recursion_limit = sys.setrecursionlimit
 
 
-class _Scanner:
-    """What the C scanner of the json module asks for; the module itself is slow to import."""
-    strict = True
-    object_hook = object_pairs_hook = None
-    parse_float, parse_int, parse_constant = float, int, float
-    memo = {}
-
-
 def main(in_directory, work_directory, site_packages=None, preloaded=None):
     """preloaded: of a zygote's child, which is a second process already."""
-    task = make_scanner(_Scanner)(_read(in_directory + "/task.json").decode(), 0)[0]
-    code = _read(in_directory + "/main.py")
+    task = _imports.parse_json(_imports.read_file(in_directory + "/task.json").decode(), 0)[0]
+    code = _imports.read_file(in_directory + "/main.py")
     if preloaded is None:
         _become_second_process(task.get("proxy"))
     _control.open_pipe()
@@ -70,15 +61,6 @@ def main(in_directory, work_directory, site_packages=None, preloaded=None):
     _collect.reserve_space(job.work_directory + "/.bcai")
     job.prepare(site_packages, preloaded)
     job.leave(job.run())
-
-
-def _read(path):
-    fd = open(path, O_RDONLY | O_CLOEXEC)
-    parts = []
-    while part := read(fd, 1 << 20):
-        parts.append(part)
-    close(fd)
-    return b"".join(parts)
 
 
 def _become_second_process(proxy):
@@ -140,7 +122,8 @@ class _Job:
         imports = self.task.get("imports") or {}
         policy = None
         if imports.get("restricted"):
-            policy = _imports.Policy(imports["policy"], imports.get("allowed", ()))
+            policy = _imports.Policy() if preloaded is None else preloaded.policy
+            policy.allow(imports.get("allowed", ()))
         patches = {
             "tqdm.std": _imports.patch_tqdm,
             "linecache": _imports.patch_linecache(self.lines(), (self.filename, self.path)),
@@ -156,8 +139,7 @@ class _Job:
         overlay = [self.task["overlay"]] if self.task.get("overlay") else []
         sys.path[:] = [self.work_directory, *sys.path, *overlay, site_packages]
         sys.argv[:] = [self.filename, *self.task.get("arguments", ())]
-        import _sitebuiltins  # frozen; `site` gives scripts these two
-        import builtins
+        # `site` gives scripts these two.
         builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
         builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
         vars(self.main).update(__file__=self.path, __builtins__=builtins, __cached__=None)
