@@ -4,7 +4,9 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <span>
 
+#include "sandbox/proc_paths.h"
 #include "sandbox/root.h"
 
 namespace bcai::sandbox {
@@ -147,18 +149,9 @@ json::object process(const Task& task, const BundleContext& context) {
   };
 }
 
-// What the kernel tells everybody about the machine and its other users.
-json::array masked_paths() {
+json::array below_proc(std::span<const char* const> names) {
   json::array out;
-  for (const char* name :
-       {"acpi",        "asound",      "buddyinfo",   "cmdline",      "config.gz",  "diskstats",
-        "interrupts",  "iomem",       "ioports",     "kallsyms",     "kcore",      "key-users",
-        "keys",        "kmsg",        "kpagecgroup", "kpagecount",   "kpageflags", "latency_stats",
-        "locks",       "modules",     "mtrr",        "pagetypeinfo", "partitions", "pressure",
-        "sched_debug", "schedstat",   "scsi",        "slabinfo",     "swaps",      "sysvipc",
-        "timer_list",  "timer_stats", "vmallocinfo", "zoneinfo"}) {
-    out.emplace_back(fmt::format("/proc/{}", name));
-  }
+  for (const char* name : names) out.emplace_back(fmt::format("/proc/{}", name));
   return out;
 }
 
@@ -275,9 +268,8 @@ json::object make_config(const Task& task, const BundleContext& context) {
       {"gidMappings", mappings(context)},
       {"rootfsPropagation", "private"},
       {"resources", resources(task.limits, context)},
-      {"maskedPaths", masked_paths()},
-      {"readonlyPaths",
-       {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", "/proc/driver"}},
+      {"maskedPaths", below_proc(kProcMasked)},
+      {"readonlyPaths", below_proc(kProcReadOnly)},
   };
   if (!context.cgroup_path.empty()) linux["cgroupsPath"] = context.cgroup_path;
   if (context.seccomp) linux["seccomp"] = *context.seccomp;

@@ -29,6 +29,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/proc_paths.h"
 #include "sandbox/zygote/message.h"
 
 enum { kChildrenMax = 1024, kSocket = 3, kFirstUser = 1, kFilterMax = 4096 };
@@ -105,16 +106,6 @@ static void must(bool went_well, int line) {
 
 // ---- The child's own view of the machine, before it knows its job ----
 
-// What the kernel tells everybody about the machine and its other users; as in bundle.cc.
-static const char* const kMasked[] = {
-    "acpi",       "asound",      "buddyinfo",   "cmdline",    "config.gz",  "diskstats",
-    "interrupts", "iomem",       "ioports",     "kallsyms",   "kcore",      "key-users",
-    "keys",       "kmsg",        "kpagecgroup", "kpagecount", "kpageflags", "latency_stats",
-    "locks",      "modules",     "mtrr",        "pagetypeinfo", "partitions", "pressure",
-    "sched_debug", "schedstat",  "scsi",        "slabinfo",   "swaps",      "sysvipc",
-    "timer_list", "timer_stats", "vmallocinfo", "zoneinfo"};
-static const char* const kReadOnly[] = {"bus", "fs", "irq", "sys", "sysrq-trigger", "driver"};
-
 static void mask(const char* name) {
   char path[64] = "/proc/";
   strcat(path, name);
@@ -149,8 +140,10 @@ static void prepare(const struct bcai_message* message, const int* descriptors) 
   must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, __LINE__);
   attach(message, descriptors);
   must(mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, __LINE__);
-  for (size_t i = 0; i < sizeof kMasked / sizeof *kMasked; i++) mask(kMasked[i]);
-  for (size_t i = 0; i < sizeof kReadOnly / sizeof *kReadOnly; i++) make_read_only(kReadOnly[i]);
+  for (size_t i = 0; i < sizeof kProcMasked / sizeof *kProcMasked; i++) mask(kProcMasked[i]);
+  for (size_t i = 0; i < sizeof kProcReadOnly / sizeof *kProcReadOnly; i++) {
+    make_read_only(kProcReadOnly[i]);
+  }
   must(sethostname("sandbox", 7) == 0, __LINE__);
 }
 
