@@ -19,7 +19,8 @@ constexpr Millis kMemoryLookPause{5'000};
 constexpr Millis kRetryPause{60'000};
 constexpr Millis kDeadPause{1'000};         // before a zygote that ended is loaded again
 constexpr double kPressurePercentMax = 10;  // of the last ten seconds, somebody waited for memory
-constexpr int64_t kAvailableShare = 10;     // at least one part in this many
+constexpr double kCpuPressurePercentMax = 20;
+constexpr int64_t kAvailableShare = 10;  // at least one part in this many
 
 std::string text_of(const char* path) {
   auto text = read_file(path);
@@ -33,6 +34,17 @@ int64_t kilobytes(std::string_view meminfo, std::string_view key) {
   meminfo.remove_prefix(at + key.size());
   meminfo.remove_prefix(std::min(meminfo.find_first_not_of(": "), meminfo.size()));
   return parse_number(meminfo.substr(0, meminfo.find(' '))).value_or(0);
+}
+
+// "some avg10=0.12 …" → 0.12; nothing from a kernel without.
+std::optional<double> percent_of_ten_seconds(std::string_view pressure) {
+  constexpr std::string_view kAverage = "some avg10=";
+  const size_t at = pressure.find(kAverage);
+  if (at == std::string_view::npos) return std::nullopt;
+  double percent = 0;
+  std::from_chars(pressure.data() + at + kAverage.size(), pressure.data() + pressure.size(),
+                  percent);
+  return percent;
 }
 
 }  // namespace
@@ -56,20 +68,29 @@ size_t Arrivals::wanted(Instant now, Millis refill) const {
   return std::max(counts[rank], kWaitingMin);
 }
 
+size_t Arrivals::count(Instant now) const {
+  return static_cast<size_t>(std::count_if(
+      when_.begin(), when_.end(), [&](Instant when) { return now - when < kPoolIdleMax; }));
+}
+
 bool is_short_of_memory(std::string_view pressure, std::string_view meminfo) {
-  constexpr std::string_view kAverage = "some avg10=";
-  if (const size_t at = pressure.find(kAverage); at != std::string_view::npos) {
-    double percent = 0;
-    std::from_chars(pressure.data() + at + kAverage.size(), pressure.data() + pressure.size(),
-                    percent);
-    return percent > kPressurePercentMax;
-  }
+  if (const auto percent = percent_of_ten_seconds(pressure)) return *percent > kPressurePercentMax;
   return kilobytes(meminfo, "MemAvailable") * kAvailableShare < kilobytes(meminfo, "MemTotal");
 }
 
-ZygotePool::ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max)
+bool is_short_of_cpu(std::string_view pressure, std::string_view loadavg, unsigned cores) {
+  if (const auto percent = percent_of_ten_seconds(pressure)) {
+    return *percent > kCpuPressurePercentMax;
+  }
+  double running = 0;
+  std::from_chars(loadavg.data(), loadavg.data() + loadavg.size(), running);
+  return running > cores;
+}
+
+ZygotePool::ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max, Millis idle_max)
     : host_(std::move(host)),
       waiting_max_(waiting_max),
+      idle_max_(idle_max),
       stop_(eventfd(0, EFD_CLOEXEC)),
       keeper_([this] { keep(); }) {}
 
@@ -112,16 +133,26 @@ std::optional<ZygotePool::Taken> ZygotePool::take(const ZygoteKey& key) {
 
 Result<void> ZygotePool::await(const ZygoteKey& key) {
   std::unique_lock lock(mutex_);
-  Entry& entry = entries_[key];
-  entry.arrivals.note(clock_.now());
-  entry.failure.clear();
+  Entry& asked = entries_[key];
+  asked.arrivals.note(clock_.now());
+  asked.failure.clear();
+  asked.awaited = true;
   changed_.notify_all();
+  Entries::iterator entry;
   changed_.wait(lock, [&] {
-    return stopping_ || !entry.failure.empty() ||
-           (entry.zygote && entry.waiting.size() >= wanted(entry, clock_.now()));
+    entry = entries_.find(key);
+    if (stopping_ || entry == entries_.end() || !entry->second.failure.empty()) return true;
+    return entry->second.zygote &&
+           entry->second.waiting.size() >= wanted(entry->second, clock_.now());
   });
-  if (entry.failure.empty() && !stopping_) return {};
-  return error(ErrorCode::kUnavailable, "no zygote can be had: {}", entry.failure);
+  if (!stopping_ && entry != entries_.end() && entry->second.failure.empty()) return {};
+  return error(ErrorCode::kUnavailable, "no zygote can be had: {}",
+               entry == entries_.end() ? "it was given up" : entry->second.failure);
+}
+
+size_t ZygotePool::keys() const {
+  const std::lock_guard guard(mutex_);
+  return entries_.size();
 }
 
 void ZygotePool::keep() {
@@ -138,7 +169,7 @@ void ZygotePool::keep() {
 
 // Until something may be to be done without anybody's coming.
 Millis ZygotePool::pause() const {
-  Millis pause = kMemoryLookPause;
+  Millis pause = std::min(kMemoryLookPause, idle_max_);
   for (const auto& [key, entry] : entries_) {
     const Millis left = entry.retry_at - clock_.now();
     if (!entry.zygote && left > Millis(0)) pause = std::min(pause, left);
@@ -149,6 +180,14 @@ Millis ZygotePool::pause() const {
 bool ZygotePool::spent(const Entry& entry, Instant now) {
   return !entry.zygote->alive() || entry.zygote->forked() >= Zygote::kChildrenMax ||
          now - entry.zygote->started() >= Zygote::kAgeMax;
+}
+
+// Read at each decision, not kept: it is rare, and the pressure of before is not that of now.
+bool ZygotePool::shall_load(const Entry& entry, Instant now) const {
+  if (entry.zygote || short_of_memory_ || now < entry.retry_at) return false;
+  return entry.awaited || entry.arrivals.count(now) > 1 ||
+         !is_short_of_cpu(text_of("/proc/pressure/cpu"), text_of("/proc/loadavg"),
+                          std::thread::hardware_concurrency());
 }
 
 size_t ZygotePool::wanted(const Entry& entry, Instant now) const {
@@ -166,12 +205,12 @@ bool ZygotePool::tend(std::unique_lock<std::mutex>& lock) {
   }
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
     Entry& entry = it->second;
-    const bool idle = now - entry.arrivals.last() >= kPoolIdleMax;
-    if (entry.zygote && (idle || spent(entry, now))) {
+    const bool idle = now - entry.arrivals.last() >= idle_max_;
+    if (idle || (entry.zygote && spent(entry, now))) {
       retire(lock, it);
       return true;
     }
-    if (!entry.zygote && !idle && !short_of_memory_ && now >= entry.retry_at) {
+    if (shall_load(entry, now)) {
       load(lock, ZygoteKey(it->first));
       return true;
     }
@@ -203,6 +242,7 @@ void ZygotePool::load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) 
   Entry& entry = entries_[key];
   if (zygote) {
     entry.zygote = *std::move(zygote);
+    entry.awaited = false;
     entry.failure.clear();
   } else if (!stopping_) {
     entry.failure = zygote.error().message;
@@ -243,7 +283,10 @@ void ZygotePool::refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key
 void ZygotePool::retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry) {
   std::deque<ZygoteChild> waiting = std::exchange(entry->second.waiting, {});
   std::shared_ptr<Zygote> zygote = std::exchange(entry->second.zygote, nullptr);
-  if (clock_.now() - entry->second.arrivals.last() >= kPoolIdleMax) entries_.erase(entry);
+  if (clock_.now() - entry->second.arrivals.last() >= idle_max_) {
+    entries_.erase(entry);
+    changed_.notify_all();
+  }
   lock.unlock();
   for (ZygoteChild& child : waiting) discard(std::move(child));
   waiting.clear();

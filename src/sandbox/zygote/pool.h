@@ -25,6 +25,7 @@ class Arrivals {
  public:
   void note(Instant when);
   size_t wanted(Instant now, Millis refill) const;
+  size_t count(Instant now) const;  // of the last kPoolIdleMax
   Instant last() const { return when_.empty() ? Instant{} : when_.back(); }
 
  private:
@@ -38,9 +39,14 @@ inline constexpr Millis kPoolIdleMax{600'000};
 // /proc/meminfo. `pressure` "" is a kernel without.
 bool is_short_of_memory(std::string_view pressure, std::string_view meminfo);
 
+// Whether tasks wait for the machine's cores, by /proc/pressure/cpu where the kernel has it, else
+// by /proc/loadavg.
+bool is_short_of_cpu(std::string_view pressure, std::string_view loadavg, unsigned cores);
+
 class ZygotePool {
  public:
-  ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max);
+  // What nobody has asked for in `idle_max` is forgotten.
+  ZygotePool(std::unique_ptr<ZygoteHost> host, size_t waiting_max, Millis idle_max = kPoolIdleMax);
   // Ends every child that waits. No task may run from one any more.
   ~ZygotePool();
 
@@ -48,12 +54,15 @@ class ZygotePool {
     ZygoteChild child;
     Start start = Start::kWarm;
   };
-  // A child for a task that came now; nothing when there is no zygote yet (one is loaded then), or
-  // it cannot fork. Any thread.
+  // A child for a task that came now; nothing when there is no zygote yet, or it cannot fork. Any
+  // thread. A zygote is loaded beside the first task of a key, or, when the machine has no core to
+  // spare, beside the second: it costs a second of CPU time, for nothing when its user came once.
   std::optional<Taken> take(const ZygoteKey& key);
 
   // Blocks until as many children of this key wait as shall.
   Result<void> await(const ZygoteKey& key);
+
+  size_t keys() const;  // that it remembers
 
  private:
   struct Entry {
@@ -61,8 +70,9 @@ class ZygotePool {
     std::deque<ZygoteChild> waiting;
     Arrivals arrivals;
     Millis refill{25};
-    Instant retry_at;     // after a failure
-    std::string failure;  // of the last start
+    bool awaited = false;  // somebody waits for it
+    Instant retry_at;      // after a failure
+    std::string failure;   // of the last start
   };
   using Entries = std::map<ZygoteKey, Entry>;
 
@@ -72,6 +82,7 @@ class ZygotePool {
   void refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
   void retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry);
   void make_room(std::unique_lock<std::mutex>& lock);
+  bool shall_load(const Entry& entry, Instant now) const;
   Millis pause() const;
   static bool spent(const Entry& entry, Instant now);
   size_t wanted(const Entry& entry, Instant now) const;
@@ -79,8 +90,9 @@ class ZygotePool {
   SystemClock clock_;
   std::unique_ptr<ZygoteHost> host_;
   size_t waiting_max_;
+  Millis idle_max_;
   UniqueFd stop_;  // readable: the destructor has begun
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   Entries entries_;
   Instant look_at_memory_;

@@ -2,6 +2,10 @@
 #include "sandbox/zygote/pool.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <thread>
 
 namespace bcai::sandbox {
 namespace {
@@ -40,6 +44,42 @@ TEST(Memory, IsShortByPressureOrByWhatIsLeft) {
   EXPECT_FALSE(is_short_of_memory("", plenty));
   EXPECT_TRUE(is_short_of_memory("", little));
   EXPECT_FALSE(is_short_of_memory("", ""));
+}
+
+TEST(Cpu, IsShortByPressureOrByWhatRuns) {
+  EXPECT_FALSE(is_short_of_cpu("some avg10=20.00 avg60=99.00 avg300=0.00 total=1\n", "99.0", 1));
+  EXPECT_TRUE(is_short_of_cpu("some avg10=20.01 avg60=0.00 avg300=0.00 total=1\n", "0.0", 64));
+  EXPECT_FALSE(is_short_of_cpu("", "2.00 9.00 9.00 1/100 7", 2));
+  EXPECT_TRUE(is_short_of_cpu("", "2.01 0.00 0.00 1/100 7", 2));
+}
+
+TEST(Arrivals, AreCountedForAsLongAsAPoolIsKept) {
+  Arrivals twice;
+  twice.note(Instant{0});
+  twice.note(Instant{1000});
+  EXPECT_EQ(twice.count(Instant{1000}), 2u);
+  EXPECT_EQ(twice.count(Instant{kPoolIdleMax.count()}), 1u);
+  EXPECT_EQ(twice.count(Instant{kPoolIdleMax.count() + 1000}), 0u);
+}
+
+// A host on which no zygote can start: each key fails at once.
+TEST(ZygotePool, ForgetsWhatNobodyAsksFor) {
+  std::string name = ::testing::TempDir() + "pool_XXXXXX";
+  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  auto host = std::make_unique<ZygoteHost>();
+  host->state = name;
+  host->slots = std::make_unique<Slots>(name, 1, 4, Zygote::kIds);
+  ZygotePool pool(std::move(host), 2, Millis(300));
+  for (int tenant = 0; tenant < 5; tenant++) {
+    EXPECT_FALSE(pool.take({.tenant = fmt::format("t{}", tenant)}));
+  }
+  EXPECT_EQ(pool.keys(), 5u);
+  EXPECT_FALSE(pool.await({.tenant = "t0"}));
+  for (int tries = 0; tries < 200 && pool.keys() != 0; tries++) {
+    std::this_thread::sleep_for(Millis(50));
+  }
+  EXPECT_EQ(pool.keys(), 0u);
+  std::filesystem::remove_all(name);
 }
 
 }  // namespace
