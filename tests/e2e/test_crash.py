@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coordinator and node are killed at random moments while short jobs run: nothing is lost, nothing
-is published twice, nothing is left.
+"""Coordinator, node and what jobs start warm from are killed at random moments while short jobs
+run: nothing is lost, nothing is published twice, nothing is left.
 
 BCAI_CRASH_KILLS sets the number of kills (50), BCAI_CRASH_SEED the moments.
 """
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -186,6 +188,100 @@ def test_nothing_is_lost_when_everything_is_killed(
             f"{len(records)} jobs, {retried} of them in several attempts, "
             f"{time.monotonic() - began:.0f} s"
         )
+
+
+@pytest.mark.timeout(1200)
+def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A zygote, its whole container, a process that waits for a job or takes one, the node."""
+    assert find_program() is not None
+    walkable(tmp_path)
+    moments = random.Random(SEED)
+    network = Network(tmp_path)
+    began = time.monotonic()
+    try:
+        with SDK(network.endpoint, network.key, timeout=5) as client:
+            client._connection.retry.first_contact_s = 60.0
+            wait_until(lambda: any(node.state == "online" for node in client.nodes()), 60, "a node")
+            load = Load(network, SEED)
+            kills: Counter[str] = Counter()
+            try:
+                while kills.total() < KILLS:
+                    wait_until(lambda: zygotes_of(network.node), 60, "a zygote")
+                    time.sleep(moments.uniform(0.0, 3.0))
+                    network.assert_alive()
+                    what = moments.choices(
+                        ["zygote", "container", "child", "node"], [4, 4, 8, 2]
+                    )[0]
+                    if what == "node":
+                        network.kill(what)
+                        network.start(what)
+                    elif not kill_inside(network, what, moments):
+                        continue
+                    kills[what] += 1
+            finally:
+                load.stop()
+            records = wait_for_all(client, load.ids)
+            judge(client, records)
+            retried = sum(len(record.attempts) > 1 for record in records.values())
+            starts = Counter(client.job(id).result().timings.start for id in records)
+    finally:
+        network.node.stop()
+        network.coordinator.stop()
+    assert_nothing_left(tmp_path, network.marks)
+    assert starts["warm"] + starts["forked"] > KILLS, starts
+    with capsys.disabled():
+        print(
+            f"\ncrash test of warm starts, seed {SEED}: {kills.total()} kills {dict(kills)}, "
+            f"{len(records)} jobs, started {dict(starts)}, {retried} of them in several attempts, "
+            f"{time.monotonic() - began:.0f} s"
+        )
+
+
+def zygotes_of(node: Program) -> list[int]:
+    """Process numbers; runc, which starts them, left them to the node."""
+    return [pid for pid in children_of(node.process.pid) if "/opt/bcai/zygote.py" in command(pid)]
+
+
+def kill_inside(network: Network, what: str, moments: random.Random) -> bool:
+    """False when there is none of what is to be killed."""
+    zygotes = zygotes_of(network.node)
+    if what == "container":
+        state = network.directory / "node" / "sandbox" / "runc"
+        names = sorted(path.name for path in state.glob("zygote_*"))
+        runc = ["runc", "--root", str(state), "kill", "--all", moments.choice(names or [""])]
+        return subprocess.run([*runc, "KILL"], capture_output=True).returncode == 0
+    found = zygotes
+    if what == "child":  # that runs no job yet: it still is the zygote's user
+        found = [c for pid in zygotes for c in children_of(pid) if owner(c) == owner(pid)]
+    try:
+        os.kill(moments.choice(sorted(found)), signal.SIGKILL)
+    except (IndexError, ProcessLookupError):
+        return False
+    return True
+
+
+def children_of(process: int) -> list[int]:
+    try:
+        threads = list(Path(f"/proc/{process}/task").iterdir())
+        return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def owner(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/status").read_text().split("Uid:")[1].split()[0]
+    except OSError:
+        return ""
+
+
+def command(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return ""
 
 
 def wait_for_all(client: SDK, ids: list[str]) -> dict[str, bcai.JobRecord]:
