@@ -208,7 +208,7 @@ def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
             kills: Counter[str] = Counter()
             try:
                 while kills.total() < KILLS:
-                    wait_until(lambda: zygotes_of(network.node), 60, "a zygote")
+                    wait_until(lambda: zygotes_of(network.node), 120, "a zygote")
                     time.sleep(moments.uniform(0.0, 3.0))
                     network.assert_alive()
                     what = moments.choices(

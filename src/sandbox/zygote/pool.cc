@@ -16,7 +16,7 @@ constexpr Millis kArrivalsAge{60'000};
 constexpr Millis kCalm{10'000};  // without arrivals: spare children go
 constexpr size_t kZygotesMax = 8;
 constexpr Millis kMemoryLookPause{5'000};
-constexpr Millis kRetryPause{60'000};
+constexpr Millis kRetryPauseMax{60'000};
 constexpr Millis kDeadPause{1'000};         // before a zygote that ended is loaded again
 constexpr double kPressurePercentMax = 10;  // of the last ten seconds, somebody waited for memory
 constexpr double kCpuPressurePercentMax = 20;
@@ -245,12 +245,17 @@ void ZygotePool::load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) 
     entry.awaited = false;
     entry.failure.clear();
   } else if (!stopping_) {
-    entry.failure = zygote.error().message;
-    entry.retry_at = clock_.now() + kRetryPause;
-    log_event(LogLevel::kWarn, "sandbox.zygote_failed",
-              {{"preload", key.preload}, {"why", entry.failure}});
+    fail(entry, key, "sandbox.zygote_failed", zygote.error().message);
   }
   changed_.notify_all();
+}
+
+// Tries again later and later: what was killed comes back soon, what cannot be had costs little.
+void ZygotePool::fail(Entry& entry, const ZygoteKey& key, std::string_view what, std::string why) {
+  entry.failure = std::move(why);
+  entry.retry_at = clock_.now() + entry.retry_pause;
+  entry.retry_pause = std::min(entry.retry_pause * 2, kRetryPauseMax);
+  log_event(LogLevel::kWarn, what, {{"preload", key.preload}, {"why", entry.failure}});
 }
 
 void ZygotePool::refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) {
@@ -263,16 +268,14 @@ void ZygotePool::refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key
   Entry& entry = entries_[key];
   if (child) {
     entry.refill = Millis((entry.refill.count() * 7 + took.count()) / 8);
+    entry.retry_pause = Entry().retry_pause;
     entry.waiting.push_back(*std::move(child));
   } else if (!zygote->alive()) {
     entry.retry_at = clock_.now() + kDeadPause;
     log_event(LogLevel::kWarn, "sandbox.zygote_ended", {{"preload", key.preload}});
     retire(lock, entries_.find(key));
   } else if (child.error().code != ErrorCode::kResourceExhausted) {
-    entry.failure = child.error().message;
-    entry.retry_at = clock_.now() + kRetryPause;
-    log_event(LogLevel::kWarn, "sandbox.fork_failed",
-              {{"preload", key.preload}, {"why", entry.failure}});
+    fail(entry, key, "sandbox.fork_failed", child.error().message);
     changed_.notify_all();
     retire(lock, entries_.find(key));
   }

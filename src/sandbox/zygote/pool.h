@@ -72,7 +72,8 @@ class ZygotePool {
     Millis refill{25};
     bool awaited = false;  // somebody waits for it
     Instant retry_at;      // after a failure
-    std::string failure;   // of the last start
+    Millis retry_pause{1'000};
+    std::string failure;  // of the last start
   };
   using Entries = std::map<ZygoteKey, Entry>;
 
@@ -81,6 +82,7 @@ class ZygotePool {
   void load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
   void refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
   void retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry);
+  void fail(Entry& entry, const ZygoteKey& key, std::string_view what, std::string why);
   void make_room(std::unique_lock<std::mutex>& lock);
   bool shall_load(const Entry& entry, Instant now) const;
   Millis pause() const;
