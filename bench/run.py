@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable
 
 import measure
+import ray_peer
 
 CODE = "print(1)\n"
-RAY = measure.ROOT / "build" / "bench-ray"
 
 
 def timed(action: Callable[[], object]) -> float:
@@ -68,47 +68,6 @@ class BareRunc:
                        stdout=subprocess.DEVNULL)
 
 
-class RayJobs:
-    """A Ray head on this machine and its job submission, waited for."""
-
-    def __init__(self) -> None:
-        python = RAY / "bin" / "python"
-        if not python.exists():
-            measure.progress("installing Ray into an environment of its own")
-            subprocess.run(["/usr/bin/python3", "-m", "venv", RAY], check=True)
-            subprocess.run([python, "-m", "pip", "install", "-q", "ray[default]"], check=True)
-        self.ray = RAY / "bin" / "ray"
-        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-        self.quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL,
-                      "env": environment}
-        subprocess.run([self.ray, "stop", "--force"], **self.quiet)
-        subprocess.run([self.ray, "start", "--head", "--dashboard-host=127.0.0.1",
-                        "--node-ip-address=127.0.0.1", "--num-cpus=2"], check=True, **self.quiet)
-        loop = ("import sys, time\n"
-                "from ray.job_submission import JobSubmissionClient\n"
-                "client = JobSubmissionClient('http://127.0.0.1:8265')\n"
-                "for _ in sys.stdin:\n"
-                "    began = time.perf_counter()\n"
-                "    job = client.submit_job(entrypoint=\"python -c 'print(1)'\")\n"
-                "    while not client.get_job_status(job).is_terminal():\n"
-                "        time.sleep(0.005)\n"
-                "    print((time.perf_counter() - began) * 1000, flush=True)\n")
-        self.driver = subprocess.Popen([python, "-c", loop], stdin=subprocess.PIPE,
-                                       stdout=subprocess.PIPE, text=True, env=environment)
-
-    def measure(self) -> float:
-        assert self.driver.stdin and self.driver.stdout
-        self.driver.stdin.write("\n")
-        self.driver.stdin.flush()
-        return float(self.driver.stdout.readline())
-
-    def stop(self) -> None:
-        assert self.driver.stdin
-        self.driver.stdin.close()
-        self.driver.wait()
-        subprocess.run([self.ray, "stop", "--force"], **self.quiet)
-
-
 def main() -> None:
     options = measure.parser(__doc__)
     options.add_argument("--repeat", type=int, default=30)
@@ -124,7 +83,7 @@ def main() -> None:
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                            env=network.environment())
 
-        ray = None if chosen.without_ray else RayJobs()
+        ray = None if chosen.without_ray else ray_peer.start()
         rest, cli, python, bare, ray_ms = [], [], [], [], []
         for _ in range(3):
             through_rest(network)
@@ -135,7 +94,7 @@ def main() -> None:
             python.append(timed(plain_python))
             bare.append(timed(runc))
             if ray is not None and number % 5 == 0:
-                ray_ms.append(ray.measure())
+                ray_ms.append(ray.job_ms(CODE))
         if ray is not None:
             ray.stop()
     total = measure.median([sample["total"] for sample in rest])

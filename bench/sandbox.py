@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts of sandboxed jobs: warm, forked and cold, beside plain Python; jobs a second; what a warm
-job costs in CPU time, and a waiting process in memory. Needs root, runc, and torch in BCAI_PYTHON's
-environment."""
+"""Starts of sandboxed jobs: warm, forked and cold, beside plain Python; from create_job to its
+result on a one-machine network, beside Ray; jobs a second; what a warm job costs in CPU time, and a
+waiting process in memory. Needs root, runc, and torch in BCAI_PYTHON's environment."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import tempfile
 import time
 
 import measure
+import ray_peer
 
 PROGRAM = os.environ.get("BCAI_SANDBOX_RUN",
                          str(measure.ROOT / "build/release/src/sandbox/sandbox_run"))
@@ -142,27 +143,79 @@ def command(process: int) -> str:
 
 
 def jobs_per_second(directory: pathlib.Path, code: str, seconds: int) -> float:
-    """With as many at once as there are cores; what starts cold counts too."""
+    """With as many at once as there are cores; what starts cold counts too, and so do the zygotes
+    that are loaded on the way."""
     cores = os.cpu_count() or 1
-    trial = sandbox_run(directory, code, "any", 60, cores)
-    count = max(60, int(60_000 * seconds / float(trial["runs_ms"])))  # type: ignore[arg-type]
-    told = sandbox_run(directory, code, "any", count, cores)
-    return count / float(told["runs_ms"]) * 1000  # type: ignore[arg-type]
+
+    def took_ms(count: int) -> float:
+        told = sandbox_run(directory, code, "any", count, cores)
+        return float(told["runs_ms"])  # type: ignore[arg-type]
+
+    count = int(seconds * 1000 * 600 / (took_ms(660) - took_ms(60)))
+    return count / took_ms(count) * 1000
 
 
 def plain_python_ms() -> float:
-    took = []
-    for _ in range(5):
-        began = time.perf_counter()
-        subprocess.run([measure.PYTHON, "-c", TORCH], check=True, stdout=subprocess.DEVNULL)
-        took.append((time.perf_counter() - began) * 1000)
-    return measure.median(took)
+    began = time.perf_counter()
+    subprocess.run([measure.PYTHON, "-c", TORCH], check=True, stdout=subprocess.DEVNULL)
+    return (time.perf_counter() - began) * 1000
+
+
+def through_sdk(client: object, cold: bool) -> tuple[float, str]:
+    """From client.create_job to its result, in ms, and how it started. A variable that libraries
+    read when they are loaded makes a job start cold."""
+    began = time.perf_counter()
+    job = client.create_job(  # type: ignore[attr-defined]
+        TORCH, environment={"OMP_NUM_THREADS": "1"} if cold else None)
+    result = job.execute()
+    took = (time.perf_counter() - began) * 1000
+    return took, result.timings.start
+
+
+def await_warm(client: object, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while through_sdk(client, cold=False)[1] != "warm":
+        if time.monotonic() > deadline:
+            raise SystemExit(f"no job starts warm within {seconds} s")
+
+
+def whole_way(repeat: int, with_ray: bool) -> list[measure.Row]:
+    """All kinds in turn, on the same machine at the same time."""
+    sys.path.insert(0, str(measure.ROOT / "python"))
+    from bcai import SDK
+
+    ray = ray_peer.start() if with_ray else None
+    took: dict[str, list[float]] = {name: [] for name in ("warm", "cold", "plain", "job", "task")}
+    with measure.network() as network, SDK(network.endpoint, network.key) as client:
+        await_warm(client)
+        for number in range(repeat):
+            time.sleep(0.05)  # until the next waits
+            took["warm"].append(through_sdk(client, cold=False)[0])
+            if number % 20 == 0:
+                took["cold"].append(through_sdk(client, cold=True)[0])
+                took["plain"].append(plain_python_ms())
+                if ray is not None:
+                    took["job"].append(ray.job_ms(TORCH))
+                    took["task"].append(ray.task_ms(TORCH))
+    warm, plain = measure.median(took["warm"]), measure.median(took["plain"])
+    rows = [
+        measure.Row("create_job_warm_p50_ms", warm, "ms", "plain python", plain, "<= 60"),
+        measure.Row("create_job_warm_p99_ms", measure.percentile(took["warm"], 99), "ms"),
+        measure.Row("create_job_cold_p50_ms", measure.median(took["cold"]), "ms", "plain python",
+                    plain),
+    ]
+    if ray is not None:
+        ray.stop()
+        rows += [measure.Row(f"create_job_warm_vs_ray_{kind}_ms", warm, "ms", f"Ray {kind}",
+                             measure.median(took[kind])) for kind in ("job", "task")]
+    return rows
 
 
 def main() -> None:
     options = measure.parser(__doc__)
     options.add_argument("--repeat", type=int, default=200)
     options.add_argument("--seconds", type=int, default=60, help="of each throughput")
+    options.add_argument("--without-ray", action="store_true")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="bcai-") as scratch:
         directory = pathlib.Path(scratch)
@@ -170,13 +223,15 @@ def main() -> None:
         warm = first_outputs(sandbox_run(directory, TORCH, "warm", chosen.repeat), "warm")
         forked = first_outputs(sandbox_run(directory, TORCH, "forked", 50), "forked")
         cold = first_outputs(sandbox_run(directory, TORCH, "cold", 5), "cold")
-        plain = plain_python_ms()
+        plain = measure.median([plain_python_ms() for _ in range(5)])
         measure.progress("CPU time and memory")
         cpu = cpu_ms_per_job(directory)
         idle = waiting_mb(directory)
-        measure.progress("jobs a second")
+        measure.progress(f"jobs a second, {chosen.seconds} s of each kind")
         numpy_rate = jobs_per_second(directory, NUMPY, chosen.seconds)
         torch_rate = jobs_per_second(directory, TORCH, chosen.seconds)
+    measure.progress("from create_job to its result")
+    way = whole_way(chosen.repeat, not chosen.without_ray)
     measure.report([
         measure.Row("warm_standard_p50_ms", measure.median(warm), "ms", "plain python", plain,
                     "<= 10"),
@@ -187,6 +242,7 @@ def main() -> None:
         measure.Row("waiting_torch_mb", idle, "MB", goal="<= 4"),
         measure.Row("warm_numpy_jobs_per_s", numpy_rate, "1/s", goal=">= 60"),
         measure.Row("warm_torch_jobs_per_s", torch_rate, "1/s", goal=">= 30"),
+        *way,
     ], chosen)
 
 
