@@ -15,6 +15,7 @@ constexpr size_t kArrivalsKept = 128;
 constexpr Millis kArrivalsAge{60'000};
 constexpr Millis kCalm{10'000};  // without arrivals: spare children go
 constexpr size_t kZygotesMax = 8;
+constexpr Millis kSuccessorAge = Zygote::kAgeMax - Millis(60'000);
 constexpr Millis kMemoryLookPause{5'000};
 constexpr Millis kRetryPauseMax{60'000};
 constexpr Millis kDeadPause{1'000};         // before a zygote that ended is loaded again
@@ -112,16 +113,21 @@ std::optional<ZygotePool::Taken> ZygotePool::take(const ZygoteKey& key) {
   Entry& entry = entries_[key];
   entry.arrivals.note(clock_.now());
   changed_.notify_all();
-  while (!entry.waiting.empty()) {
+  std::optional<Taken> taken;
+  std::vector<ZygoteChild> dead;
+  while (!taken && !entry.waiting.empty()) {
     ZygoteChild child = std::move(entry.waiting.front());
     entry.waiting.pop_front();
-    if (child.zygote->alive()) return Taken{std::move(child), Start::kWarm};
-    lock.unlock();
-    discard(std::move(child));
-    return std::nullopt;
+    if (child.zygote->alive()) {
+      taken = Taken{std::move(child), Start::kWarm};
+    } else {
+      dead.push_back(std::move(child));
+    }
   }
   const std::shared_ptr<Zygote> zygote = entry.zygote;
   lock.unlock();
+  for (ZygoteChild& child : dead) discard(std::move(child));
+  if (taken) return taken;
   if (!zygote || !zygote->alive()) return std::nullopt;
   auto child = zygote->fork();
   if (child) return Taken{*std::move(child), Start::kForked};
@@ -190,6 +196,21 @@ bool ZygotePool::shall_load(const Entry& entry, Instant now) const {
                           std::thread::hardware_concurrency());
 }
 
+// Its load takes seconds, in which every job would start cold.
+bool ZygotePool::shall_load_successor(const Entry& entry, Instant now) const {
+  if (!entry.zygote || entry.successor || short_of_memory_ || now < entry.retry_at) return false;
+  return loaded() < kZygotesMax && (entry.zygote->forked() >= Zygote::kChildrenMax / 2 ||
+                                    now - entry.zygote->started() >= kSuccessorAge);
+}
+
+size_t ZygotePool::loaded() const {
+  size_t count = 0;
+  for (const auto& [key, entry] : entries_) {
+    count += (entry.zygote ? 1U : 0U) + (entry.successor ? 1U : 0U);
+  }
+  return count;
+}
+
 size_t ZygotePool::wanted(const Entry& entry, Instant now) const {
   return short_of_memory_ ? 0 : std::min(waiting_max_, entry.arrivals.wanted(now, entry.refill));
 }
@@ -207,7 +228,7 @@ bool ZygotePool::tend(std::unique_lock<std::mutex>& lock) {
     Entry& entry = it->second;
     const bool idle = now - entry.arrivals.last() >= idle_max_;
     if (idle || (entry.zygote && spent(entry, now))) {
-      retire(lock, it);
+      retire(lock, it, idle ? Heir::kGoesToo : Heir::kTakesOver);
       return true;
     }
     if (shall_load(entry, now)) {
@@ -228,24 +249,27 @@ bool ZygotePool::tend(std::unique_lock<std::mutex>& lock) {
       refill(lock, ZygoteKey(it->first));
       return true;
     }
+    if (shall_load_successor(entry, now)) {
+      load(lock, ZygoteKey(it->first));
+      return true;
+    }
   }
   return false;
 }
 
 void ZygotePool::load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key) {
-  const auto loaded = static_cast<size_t>(std::count_if(
-      entries_.begin(), entries_.end(), [](const auto& e) { return e.second.zygote != nullptr; }));
-  if (loaded >= kZygotesMax) make_room(lock);
+  if (loaded() >= kZygotesMax) make_room(lock);
   lock.unlock();
   auto zygote = Zygote::start(*host_, key, stop_.get());
   lock.lock();
   Entry& entry = entries_[key];
   if (zygote) {
-    entry.zygote = *std::move(zygote);
+    (entry.zygote ? entry.successor : entry.zygote) = *std::move(zygote);
     entry.awaited = false;
     entry.failure.clear();
   } else if (!stopping_) {
     fail(entry, key, "sandbox.zygote_failed", zygote.error().message);
+    if (entry.zygote) entry.failure.clear();  // there is one yet
   }
   changed_.notify_all();
 }
@@ -273,27 +297,31 @@ void ZygotePool::refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key
   } else if (!zygote->alive()) {
     entry.retry_at = clock_.now() + kDeadPause;
     log_event(LogLevel::kWarn, "sandbox.zygote_ended", {{"preload", key.preload}});
-    retire(lock, entries_.find(key));
+    retire(lock, entries_.find(key), Heir::kTakesOver);
   } else if (child.error().code != ErrorCode::kResourceExhausted) {
     fail(entry, key, "sandbox.fork_failed", child.error().message);
     changed_.notify_all();
-    retire(lock, entries_.find(key));
+    retire(lock, entries_.find(key), Heir::kTakesOver);
   }
   changed_.notify_all();
 }
 
 // The children that wait go at once, the zygote with its last running child.
-void ZygotePool::retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry) {
-  std::deque<ZygoteChild> waiting = std::exchange(entry->second.waiting, {});
-  std::shared_ptr<Zygote> zygote = std::exchange(entry->second.zygote, nullptr);
-  if (clock_.now() - entry->second.arrivals.last() >= idle_max_) {
-    entries_.erase(entry);
+void ZygotePool::retire(std::unique_lock<std::mutex>& lock, Entries::iterator at, Heir successor) {
+  Entry& entry = at->second;
+  std::deque<ZygoteChild> waiting = std::exchange(entry.waiting, {});
+  std::shared_ptr<Zygote> zygote = std::exchange(entry.zygote, nullptr);
+  std::shared_ptr<Zygote> heir = std::exchange(entry.successor, nullptr);
+  if (successor == Heir::kTakesOver) entry.zygote = std::exchange(heir, nullptr);
+  if (!entry.zygote && clock_.now() - entry.arrivals.last() >= idle_max_) {
+    entries_.erase(at);
     changed_.notify_all();
   }
   lock.unlock();
   for (ZygoteChild& child : waiting) discard(std::move(child));
   waiting.clear();
   zygote.reset();
+  heir.reset();
   lock.lock();
 }
 
@@ -306,7 +334,7 @@ void ZygotePool::make_room(std::unique_lock<std::mutex>& lock) {
       oldest = it;
     }
   }
-  if (oldest != entries_.end()) retire(lock, oldest);
+  if (oldest != entries_.end()) retire(lock, oldest, Heir::kGoesToo);
 }
 
 }  // namespace bcai::sandbox

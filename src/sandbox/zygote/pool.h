@@ -67,6 +67,7 @@ class ZygotePool {
  private:
   struct Entry {
     std::shared_ptr<Zygote> zygote;
+    std::shared_ptr<Zygote> successor;  // loaded before the zygote is spent
     std::deque<ZygoteChild> waiting;
     Arrivals arrivals;
     Millis refill{25};
@@ -81,10 +82,13 @@ class ZygotePool {
   bool tend(std::unique_lock<std::mutex>& lock);
   void load(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
   void refill(std::unique_lock<std::mutex>& lock, const ZygoteKey& key);
-  void retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry);
+  enum class Heir : uint8_t { kTakesOver, kGoesToo };
+  void retire(std::unique_lock<std::mutex>& lock, Entries::iterator entry, Heir successor);
   void fail(Entry& entry, const ZygoteKey& key, std::string_view what, std::string why);
   void make_room(std::unique_lock<std::mutex>& lock);
   bool shall_load(const Entry& entry, Instant now) const;
+  bool shall_load_successor(const Entry& entry, Instant now) const;
+  size_t loaded() const;
   Millis pause() const;
   static bool spent(const Entry& entry, Instant now);
   size_t wanted(const Entry& entry, Instant now) const;
