@@ -188,6 +188,8 @@ def whole_way(repeat: int, with_ray: bool) -> list[measure.Row]:
     took: dict[str, list[float]] = {name: [] for name in ("warm", "cold", "plain", "job", "task")}
     with measure.network() as network, SDK(network.endpoint, network.key) as client:
         await_warm(client)
+        for _ in range(4 if ray is not None else 0):
+            ray.task_ms(TORCH)  # until both workers are there and have torch
         for number in range(repeat):
             time.sleep(0.05)  # until the next waits
             took["warm"].append(through_sdk(client, cold=False)[0])
