@@ -41,6 +41,7 @@ Result<void> validate_limits(const Limits& limits) {
       {"artifacts_max", limits.artifacts_max, 0, 100'000},
       {"artifact_bytes_max", limits.artifact_bytes_max, 0, kHuge},
       {"carried_bytes_max", limits.carried_bytes_max, 0, kHuge},
+      {"denied_calls_max", limits.denied_calls_max, 1, kHuge},
       {"grace", limits.grace.count(), 0, 600'000},
   };
   for (const Range& range : ranges) {
@@ -273,6 +274,9 @@ json::object make_config(const Task& task, const BundleContext& context) {
   };
   if (!context.cgroup_path.empty()) linux["cgroupsPath"] = context.cgroup_path;
   if (context.seccomp) linux["seccomp"] = *context.seccomp;
+  if (!context.seccomp_listener.empty()) {
+    linux["seccomp"].as_object()["listenerPath"] = context.seccomp_listener;
+  }
   return {
       {"ociVersion", "1.0.2"},
       {"process", process(task, context)},

@@ -31,6 +31,7 @@ struct BundleContext {
   std::string cgroup_path;  // "" when there are no groups
   const CgroupLayout* cgroups = nullptr;
   const json::object* seccomp = nullptr;  // null: none
+  std::string seccomp_listener;           // denied_calls.h; "": the profile counts nothing
   bool rootless = false;
   uint32_t uid = 0;         // rootless: ours; else the first of the slot's two
   std::vector<Bind> binds;  // rootless: what is otherwise attached before runc looks

@@ -157,8 +157,9 @@ Result<void> Engine::Impl::prepare() {
     slots = std::make_unique<Slots>(std::string(kRunDirectory) + "/slots", options.uid_base,
                                     options.slots_max);
   }
-  if (options.seccomp) seccomp = seccomp_profile();
-  if (options.seccomp) seccomp_internet = seccomp_profile(true);
+  counting = options.seccomp && can_count_calls() && runtime.counts_calls();
+  if (options.seccomp) seccomp = seccomp_profile({.counting = counting});
+  if (options.seccomp) seccomp_internet = seccomp_profile({.internet = true, .counting = counting});
   BCAI_TRY(prepare_zygotes());
   // runc leaves the job's first process to us, to be reaped and its status read.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno_error(errno, "become a subreaper");
@@ -180,7 +181,7 @@ Result<void> Engine::Impl::prepare_zygotes() {
   of_zygotes->attach_at = kAttachAt;
   of_zygotes->root = root;
   if (options.seccomp) {
-    BCAI_TRY_ASSIGN(of_zygotes->filter, make_filter());
+    BCAI_TRY_ASSIGN(of_zygotes->filter, make_filter(counting));
   }
   of_zygotes->slots =
       std::make_unique<Slots>(std::string(kRunDirectory) + "/slots",
@@ -268,6 +269,7 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
   }
   watched.first = std::move(child.pidfd);
   watched.zygote = std::move(child.socket);
+  watched.calls = std::move(child.calls);
   return conclude({.task = task,
                    .stage = stage,
                    .group = child.group,
@@ -291,6 +293,7 @@ Report Engine::Impl::conclude(const Running& running, Watched watched, const fs:
   report.start_ms = (ending.alive - running.asked).count();
   report.run_ms = (ending.gone - ending.alive).count();
   report.overtime_ms = ending.overtime.count();
+  report.denied_calls = ending.denied_calls;
   if (running.group.populated()) {
     running.quarantine();
     log_event(LogLevel::kError, "sandbox.unkillable", {{"task", running.task.id}});
@@ -333,10 +336,15 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
                                     const fs::path& bundle, const JobGroup& job_group,
                                     uint32_t uid) const {
   const json::object& profile = task.proxy.empty() ? seccomp : seccomp_internet;
+  std::optional<ListenerSocket> listener;
+  if (counting) {
+    BCAI_TRY_ASSIGN(listener, ListenerSocket::make(bundle));
+  }
   const BundleContext context{.root = host.rootless ? root_of_task.tree.string() : kAttachAt,
                               .cgroup_path = job_group.runc_path(),
                               .cgroups = &cgroups,
                               .seccomp = options.seccomp ? &profile : nullptr,
+                              .seccomp_listener = listener ? listener->path() : "",
                               .rootless = host.rootless,
                               .uid = uid,
                               .binds = stage.binds};
@@ -365,6 +373,8 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
                  .control = std::move(control.read),
                  .pid_file = paths.pid_file,
                  .log = paths.log,
+                 .listener = std::move(listener),
+                 .calls = UniqueFd(),
                  .group = job_group};
 }
 

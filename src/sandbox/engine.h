@@ -38,6 +38,7 @@ struct Engine::Impl {
   Host host;
   BaseEnvironment environment;
   std::unique_ptr<Slots> slots;  // null when rootless
+  bool counting = false;         // denied_calls.h
   json::object seccomp;
   json::object seccomp_internet;        // of tasks with a proxy
   std::unique_ptr<ZygotePool> zygotes;  // null: every task starts cold

@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "base/file.h"
+#include "sandbox/denied_calls.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -82,6 +83,13 @@ Host describe_host(const Result<Runtime>& runtime, const CgroupLayout& cgroups) 
   }
   if (!has_call(SYS_mount_setattr)) {
     host.lacking.push_back("the kernel is older than 5.12: boot a newer one");
+  }
+  if (runtime && !(can_count_calls() && runtime->counts_calls())) {
+    host.advice.push_back(fmt::format(
+        "what jobs try of system calls that no job needs is refused and not counted: boot Linux "
+        "5.0 or newer and install a runc that was built with libseccomp 2.5 or newer (this one: "
+        "{})",
+        runtime->libseccomp.text()));
   }
   check_namespaces(host.rootless, &host.lacking);
   host.lacking.insert(host.lacking.end(), cgroups.lacking.begin(), cgroups.lacking.end());

@@ -160,6 +160,24 @@ TEST_F(NativeTest, WhatItWasNotGivenIsReadOnly) {
   }
 }
 
+TEST_F(NativeTest, ItsDeniedCallsAreCounted) {
+  engine_.reset();
+  EngineOptions native = options();
+  native.native_program = "/usr/bin/unshare";
+  auto made = Engine::make(std::move(native));
+  ASSERT_TRUE(made) << made.error().message;
+  engine_ = std::move(*made);
+  Task task;
+  task.id = "native";
+  task.native = {"--net", "true"};
+  task.limits = small();
+  Cancellation cancellation;
+  const Report report = engine_->run(task, state_ / "artifacts", {}, cancellation);
+  EXPECT_EQ(report.outcome, Outcome::kFinished) << report.detail;
+  EXPECT_EQ(report.exit_code, 1);
+  EXPECT_EQ(report.denied_calls, (std::map<std::string, int64_t>{{"unshare", 1}}));
+}
+
 TEST_F(NativeTest, WithoutAProgramThereAreNone) {
   engine_.reset();
   auto made = Engine::make(options());

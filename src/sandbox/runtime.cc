@@ -23,18 +23,11 @@ std::string mark(const std::string& program) {
   return fmt::format("{} {} {} {}", program, info.st_ino, info.st_mtim.tv_sec, info.st_size);
 }
 
-}  // namespace
-
-std::string RuntimeVersion::text() const {
-  return fmt::format("{}.{}.{}", parts[0], parts[1], parts[2]);
-}
-
-std::optional<RuntimeVersion> parse_runtime_version(std::string_view output) {
-  constexpr std::string_view kWord = "version ";
-  const size_t at = output.substr(0, output.find('\n')).find(kWord);
+std::optional<RuntimeVersion> version_after(std::string_view text, std::string_view word) {
+  const size_t at = text.find(word);
   if (at == std::string_view::npos) return std::nullopt;
-  const char* next = output.data() + at + kWord.size();
-  const char* end = output.data() + output.size();
+  const char* next = text.data() + at + word.size();
+  const char* end = text.data() + text.size();
   RuntimeVersion version;
   for (int& part : version.parts) {
     const auto [after, failed] = std::from_chars(next, end, part);
@@ -46,6 +39,29 @@ std::optional<RuntimeVersion> parse_runtime_version(std::string_view output) {
     }
   }
   return version;
+}
+
+// What the program said, and after it mark() of then.
+std::optional<Runtime> read_note(const std::string& program, std::string_view note) {
+  if (!note.ends_with("\n" + mark(program))) return std::nullopt;
+  const auto version = parse_runtime_version(note);
+  if (!version || *version < kOldest) return std::nullopt;
+  return Runtime{
+      .program = program, .version = *version, .libseccomp = parse_libseccomp_version(note)};
+}
+
+}  // namespace
+
+std::string RuntimeVersion::text() const {
+  return fmt::format("{}.{}.{}", parts[0], parts[1], parts[2]);
+}
+
+std::optional<RuntimeVersion> parse_runtime_version(std::string_view output) {
+  return version_after(output.substr(0, output.find('\n')), "version ");
+}
+
+RuntimeVersion parse_libseccomp_version(std::string_view output) {
+  return version_after(output, "\nlibseccomp: ").value_or(RuntimeVersion{});
 }
 
 std::string Runtime::warning() const {
@@ -76,22 +92,18 @@ Result<Runtime> find_runtime(const std::string& name) {
     return error(ErrorCode::kFailedPrecondition, "{} is version {}, expected {} or newer", *program,
                  version->text(), kOldest.text());
   }
-  return Runtime{.program = *program, .version = *version};
+  return Runtime{
+      .program = *program, .version = *version, .libseccomp = parse_libseccomp_version(ran.output)};
 }
 
 Result<Runtime> find_runtime(const std::string& name, const std::filesystem::path& note) {
   const auto program = find_program(name);
-  const std::string current = program ? mark(*program) : "";
   if (auto text = read_file(note); program && text) {
-    const size_t end = std::min(text->find('\n'), text->size());
-    const auto version = parse_runtime_version(text->substr(0, end));
-    if (version && *version >= kOldest &&
-        text->substr(std::min(end + 1, text->size())) == current) {
-      return Runtime{.program = *program, .version = *version};
-    }
+    if (auto known = read_note(*program, *text)) return *std::move(known);
   }
   BCAI_TRY_ASSIGN(Runtime runtime, find_runtime(name));
-  BCAI_TRY(write_file(note, fmt::format("version {}\n{}", runtime.version.text(), current)));
+  BCAI_TRY(write_file(note, fmt::format("version {}\nlibseccomp: {}\n{}", runtime.version.text(),
+                                        runtime.libseccomp.text(), mark(runtime.program))));
   return runtime;
 }
 

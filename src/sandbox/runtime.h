@@ -22,11 +22,17 @@ struct RuntimeVersion {
 // From the first line of `runc --version`: "runc version 1.1.5+ds1".
 std::optional<RuntimeVersion> parse_runtime_version(std::string_view output);
 
+// From its line "libseccomp: 2.5.4"; 0.0.0 when there is none.
+RuntimeVersion parse_libseccomp_version(std::string_view output);
+
 struct Runtime {
   std::string program;
   RuntimeVersion version;
+  RuntimeVersion libseccomp;  // that it was built with
 
   std::string text() const { return "runc " + version.text(); }
+  // Whether it can hand over what the kernel tells of denied calls.
+  bool counts_calls() const { return libseccomp >= RuntimeVersion{{2, 5, 0}}; }
   // What is to be said of this version; "" when nothing is.
   std::string warning() const;
 };

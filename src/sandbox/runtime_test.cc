@@ -21,9 +21,21 @@ TEST(RuntimeVersion, Parses) {
   EXPECT_EQ(version_of(""), "none");
 }
 
+TEST(RuntimeVersion, OfLibseccomp) {
+  const auto counts = [](std::string_view output) {
+    return Runtime{.program = "runc", .version = {}, .libseccomp = parse_libseccomp_version(output)}
+        .counts_calls();
+  };
+  EXPECT_TRUE(counts("runc version 1.1.5+ds1\ngo: go1.19.8\nlibseccomp: 2.5.4\n"));
+  EXPECT_FALSE(counts("runc version 1.1.5\nlibseccomp: 2.4.4\n"));
+  EXPECT_FALSE(counts("runc version 1.1.5\nspec: 1.0.2-dev\n"));
+}
+
 TEST(RuntimeVersion, WarnsBelowTheFixes) {
   const auto warned = [](int major, int minor, int patch) {
-    return !Runtime{.program = "runc", .version = {{major, minor, patch}}}.warning().empty();
+    return !Runtime{.program = "runc", .version = {{major, minor, patch}}, .libseccomp = {}}
+                .warning()
+                .empty();
   };
   EXPECT_TRUE(warned(1, 1, 5));
   EXPECT_TRUE(warned(1, 2, 7));

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,6 +41,7 @@ struct Limits {
   int artifact_depth_max = 8;                  // directories on the way to one
   int64_t artifact_bytes_max = 1'000'000'000;  // of all of them
   int64_t carried_bytes_max = 64'000'000;      // of tensors and arrays among the outputs
+  int64_t denied_calls_max = 10;               // as many end the job, "policy_violation"
   Millis grace{2'000};                         // SIGTERM to SIGKILL at the wall limit
 };
 
@@ -123,6 +125,9 @@ struct Report {
   int exit_code = 0;   // 128 + n when ended by signal n
   std::string detail;  // one sentence for the user
   Usage usage;
+  // System calls that only an attack or a mistake makes, by name; refused. None where
+  // Host::advice says that they are not counted.
+  std::map<std::string, int64_t> denied_calls;
   Start start = Start::kCold;
   int64_t start_ms = 0;      // run() called → the runner's first sign of life
   int64_t run_ms = 0;        // → every process gone

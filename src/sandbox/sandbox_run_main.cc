@@ -95,6 +95,7 @@ void read_limits(const json::object& object, Limits* limits) {
       {"artifacts_max", &limits->artifacts_max},
       {"artifact_bytes_max", &limits->artifact_bytes_max},
       {"carried_bytes_max", &limits->carried_bytes_max},
+      {"denied_calls_max", &limits->denied_calls_max},
   };
   for (const auto& [name, field] : fields) *field = number(object, name, *field);
   limits->grace = Millis(number(object, "grace_ms", limits->grace.count()));
@@ -147,6 +148,8 @@ json::object encode(const Report& report) {
   for (const LeftOut& left : report.left_out) {
     left_out.push_back(json::object{{"name", left.name}, {"reason", left.reason}});
   }
+  json::object denied;
+  for (const auto& [call, count] : report.denied_calls) denied[call] = count;
   const Usage& usage = report.usage;
   json::object out{{"outcome", to_json(name(report.outcome))},
                    {"exit_code", report.exit_code},
@@ -157,6 +160,7 @@ json::object encode(const Report& report) {
                                           {"processes_peak", usage.processes_peak},
                                           {"output_bytes", usage.output_bytes},
                                           {"output_bytes_dropped", usage.output_bytes_dropped}}},
+                   {"denied_calls", std::move(denied)},
                    {"start", to_json(name(report.start))},
                    {"start_ms", report.start_ms},
                    {"run_ms", report.run_ms},

@@ -20,6 +20,7 @@ constexpr uint64_t kAfUnix = 1;
 constexpr uint64_t kAfInet = 2;
 // CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 constexpr uint64_t kNamespaceFlags = 0x7E020000;
+constexpr bool kCounted = true;
 
 constexpr SeccompRule kRules[] = {
     // Files.
@@ -139,29 +140,39 @@ constexpr SeccompRule kRules[] = {
     {"ioctl", 0, equal(1, 0x5450), "FIONCLEX"},
     {"ioctl", 0, equal(1, 0x5451), "FIOCLEX: Python sets it on each descriptor"},
 
-    // Never legitimate in a job.
+    // Never legitimate in a job. Counted is what no library tries to find out what it can use.
     {"mount umount umount2 mount_setattr move_mount open_tree open_tree_attr fsopen fsconfig "
-     "fsmount fspick pivot_root chroot swapon swapoff statmount listmount",
+     "fsmount fspick pivot_root chroot swapon swapoff",
      EPERM,
      {},
-     "mounts"},
-    {"unshare setns", EPERM, {}, "namespaces"},
-    {"ptrace process_vm_readv process_vm_writev process_madvise process_mrelease pidfd_getfd kcmp",
+     "mounts",
+     kCounted},
+    {"statmount listmount", EPERM, {}, "mounts, as tools look at them"},
+    {"unshare setns", EPERM, {}, "namespaces", kCounted},
+    {"ptrace process_vm_readv process_vm_writev pidfd_getfd",
      EPERM,
      {},
-     "other processes' memory and descriptors"},
-    {"bpf perf_event_open userfaultfd io_uring_setup io_uring_enter io_uring_register "
-     "memfd_secret vmsplice",
+     "other processes' memory and descriptors",
+     kCounted},
+    {"process_madvise process_mrelease kcmp", EPERM, {}, "as above; allocators and drivers ask"},
+    {"bpf perf_event_open userfaultfd",
      EPERM,
      {},
-     "large or often broken parts of the kernel"},
-    {"add_key request_key keyctl", EPERM, {}, "keys are not held back by namespaces"},
-    {"name_to_handle_at open_by_handle_at", EPERM, {}, "files by handle pass by every mount"},
-    {"init_module finit_module delete_module create_module query_module get_kernel_syms "
-     "kexec_load kexec_file_load reboot syslog",
+     "large or often broken parts of the kernel",
+     kCounted},
+    {"io_uring_setup io_uring_enter io_uring_register memfd_secret vmsplice",
      EPERM,
      {},
-     "the kernel itself"},
+     "as above; event loops look whether they are there"},
+    {"add_key request_key keyctl", EPERM, {}, "keys are not held back by namespaces", kCounted},
+    {"open_by_handle_at", EPERM, {}, "files by handle pass by every mount", kCounted},
+    {"name_to_handle_at", EPERM, {}, "as above; tells mounts apart"},
+    {"init_module finit_module delete_module kexec_load kexec_file_load reboot",
+     EPERM,
+     {},
+     "the kernel itself",
+     kCounted},
+    {"create_module query_module get_kernel_syms syslog", EPERM, {}, "the kernel itself"},
     {"acct quotactl quotactl_fd nfsservctl lookup_dcookie fanotify_init fanotify_mark uselib ustat "
      "sysfs _sysctl vhangup",
      EPERM,
@@ -239,17 +250,23 @@ void add_internet_sockets(json::array* calls) {
 
 std::span<const SeccompRule> seccomp_rules() { return kRules; }
 
-json::object seccomp_profile(bool internet) {
+json::object seccomp_profile(SeccompUse use) {
   json::array calls;
   for (const SeccompRule& rule : kRules) {
-    if (internet && rule.calls == "socket") continue;
+    if (use.internet && rule.calls == "socket") continue;
     json::object entry{{"names", words(rule.calls)}};
-    entry["action"] = rule.errno_value == 0 ? "SCMP_ACT_ALLOW" : "SCMP_ACT_ERRNO";
-    if (rule.errno_value != 0) entry["errnoRet"] = rule.errno_value;
+    if (use.counting && rule.counted) {
+      entry["action"] = "SCMP_ACT_NOTIFY";
+    } else if (rule.errno_value == 0) {
+      entry["action"] = "SCMP_ACT_ALLOW";
+    } else {
+      entry["action"] = "SCMP_ACT_ERRNO";
+      entry["errnoRet"] = rule.errno_value;
+    }
     if (rule.argument) entry["args"] = json::array{encode(*rule.argument)};
     calls.push_back(std::move(entry));
   }
-  if (internet) add_internet_sockets(&calls);
+  if (use.internet) add_internet_sockets(&calls);
   return {{"defaultAction", "SCMP_ACT_ERRNO"},
           {"defaultErrnoRet", kSeccompDefaultErrno},
           {"architectures", json::array{native_architecture()}},

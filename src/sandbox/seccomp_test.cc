@@ -101,8 +101,45 @@ TEST(Seccomp, ProfileRefusesByDefaultAndKnowsOneArchitecture) {
   EXPECT_EQ(unix_only, 1u);
 }
 
+TEST(Seccomp, CountedCallsAreRefusedWhereNobodyCounts) {
+  const auto actions = [](SeccompUse use) {
+    std::map<std::string, std::string> out;
+    const json::object profile = seccomp_profile(use);
+    for (const json::value& entry : profile.at("syscalls").as_array()) {
+      const json::object& rule = entry.as_object();
+      for (const json::value& name : rule.at("names").as_array()) {
+        out[std::string(name.as_string())] = rule.at("action").as_string().c_str();
+      }
+    }
+    return out;
+  };
+  const auto plain = actions({});
+  const auto counting = actions({.counting = true});
+  size_t counted = 0;
+  for (const SeccompRule& rule : seccomp_rules()) {
+    std::string_view rest = rule.calls;
+    while (!rest.empty()) {
+      const std::string name(rest.substr(0, rest.find(' ')));
+      rest.remove_prefix(std::min(name.size() + 1, rest.size()));
+      EXPECT_NE(plain.at(name), "SCMP_ACT_NOTIFY") << name;
+      if (!rule.counted) {
+        EXPECT_EQ(counting.at(name), plain.at(name)) << name;
+        continue;
+      }
+      counted++;
+      EXPECT_EQ(rule.errno_value, EPERM) << name;
+      EXPECT_EQ(plain.at(name), "SCMP_ACT_ERRNO") << name;
+      EXPECT_EQ(counting.at(name), "SCMP_ACT_NOTIFY") << name;
+    }
+  }
+  EXPECT_GE(counted, 20u);
+  for (const char* call : {"mount", "ptrace", "bpf", "keyctl", "unshare", "setns", "userfaultfd"}) {
+    EXPECT_EQ(counting.at(call), "SCMP_ACT_NOTIFY") << call;
+  }
+}
+
 TEST(Seccomp, InternetAddsOneFamilyOfSocketsAndNothingElse) {
-  const json::object profile = seccomp_profile(true);
+  const json::object profile = seccomp_profile({.internet = true});
   const json::object closed = seccomp_profile();
   std::vector<std::string> about_socket;
   json::array others;

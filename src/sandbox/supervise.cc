@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/supervise.h"
 
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -71,11 +72,26 @@ class Supervisor {
       fail_start(status ? status->code : -1);
       return false;
     }
-    return find_first_process();
+    return find_first_process() && take_listener();
+  }
+
+  // Calls that the job has made since wait for it.
+  bool take_listener() {
+    if (!watched_.listener) return true;
+    auto received = watched_.listener->receive();
+    if (received) {
+      calls_ = DeniedCalls(*std::move(received));
+      return true;
+    }
+    ending_.ran = false;
+    ending_.failure = received.error().message;
+    end_everyone();
+    return false;
   }
 
   bool begin_warm() {
     first_.pidfd = std::move(watched_.first);
+    calls_ = DeniedCalls(std::move(watched_.calls));
     ending_.ran = true;
     began_ = clock_.now();
     return true;
@@ -122,12 +138,14 @@ class Supervisor {
     told_started_ = ending_.alive.ms != 0;
     for (;;) {
       act_on_time();
-      std::array<pollfd, 5> fds{pollfd{first_.pidfd.get(), POLLIN, 0},
+      std::array<pollfd, 6> fds{pollfd{first_.pidfd.get(), POLLIN, 0},
                                 pollfd{watched_.out ? watched_.out.get() : -1, POLLIN, 0},
                                 pollfd{watched_.err ? watched_.err.get() : -1, POLLIN, 0},
                                 pollfd{watched_.control ? watched_.control.get() : -1, POLLIN, 0},
-                                pollfd{killed_ ? -1 : cancellation_.event_fd(), POLLIN, 0}};
+                                pollfd{killed_ ? -1 : cancellation_.event_fd(), POLLIN, 0},
+                                pollfd{killed_ ? -1 : calls_.fd(), POLLIN, 0}};
       poll(fds.data(), fds.size(), wait_ms(next_deadline()));
+      if (fds[5].revents != 0) refuse_call(fds[5].revents);
       if (fds[4].revents != 0) end(EndedBy::kCancel, clock_.now());
       if (fds[3].revents != 0) read_control();
       if (fds[1].revents != 0) read_output(watched_.out, Stream::kStdout);
@@ -135,6 +153,11 @@ class Supervisor {
       if (fds[0].revents != 0) return;
       if (killed_ && clock_.now() >= give_up_) return;
     }
+  }
+
+  void refuse_call(short events) {
+    calls_.answer(events);
+    if (calls_.total() >= limits_.denied_calls_max) end(EndedBy::kDeniedCalls, clock_.now());
   }
 
   Instant next_deadline() const {
@@ -220,6 +243,7 @@ class Supervisor {
       note_unkillable();
     }
     ending_.counters = watched_.group.read();
+    ending_.denied_calls = calls_.counts();
     while (read_control()) {
     }
     if (callbacks_.on_started && !told_started_ && ending_.alive.ms != 0) callbacks_.on_started();
@@ -294,6 +318,7 @@ class Supervisor {
   Cancellation& cancellation_;
   std::vector<char> buffer_;
   ControlLines lines_;
+  DeniedCalls calls_{UniqueFd()};
   Child first_;
   Ending ending_;
   Instant began_;
@@ -304,6 +329,13 @@ class Supervisor {
   bool killed_ = false;
   bool told_started_ = false;
 };
+
+// "mount (9), ptrace (1)"
+std::string listed(const std::map<std::string, int64_t>& counts) {
+  std::vector<std::string> parts;
+  for (const auto& [name, count] : counts) parts.push_back(fmt::format("{} ({})", name, count));
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
 
 }  // namespace
 
@@ -333,6 +365,9 @@ Verdict judge(const Ending& ending, const Limits& limits) {
     case EndedBy::kOutput:
       return {Outcome::kOverOutput, code,
               fmt::format("wrote more than {} of output", format_bytes(limits.output_bytes_kill))};
+    case EndedBy::kDeniedCalls:
+      return {Outcome::kPolicyViolation, code,
+              "tried system calls that no job may make: " + listed(ending.denied_calls)};
     case EndedBy::kNone:
     case EndedBy::kCancel: break;
   }

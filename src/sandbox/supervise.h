@@ -5,19 +5,22 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/file.h"
 #include "sandbox/cgroup.h"
 #include "sandbox/control_lines.h"
+#include "sandbox/denied_calls.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/spawn.h"
 
 namespace bcai::sandbox {
 
 // Why we ended the job; kNone: it ended by itself.
-enum class EndedBy : uint8_t { kNone, kCancel, kWall, kCpu, kOutput };
+enum class EndedBy : uint8_t { kNone, kCancel, kWall, kCpu, kOutput, kDeniedCalls };
 
 struct Ending {
   bool ran = false;     // runc started it
@@ -30,6 +33,7 @@ struct Ending {
   Counters counters;
   int64_t output_bytes = 0;
   int64_t output_bytes_dropped = 0;
+  std::map<std::string, int64_t> denied_calls;  // by name
 };
 
 struct Watched {
@@ -41,6 +45,8 @@ struct Watched {
   UniqueFd control;
   std::filesystem::path pid_file;  // runc's
   std::filesystem::path log;
+  std::optional<ListenerSocket> listener;  // a runtime's that was asked for `calls`
+  UniqueFd calls;                          // denied_calls.h; none: they are not counted
   JobGroup group;
 };
 

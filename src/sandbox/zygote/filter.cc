@@ -25,12 +25,16 @@ scmp_arg_cmp compare(const ArgumentRule& rule) {
   return {rule.index, SCMP_CMP_MASKED_EQ, rule.value, rule.value_two};
 }
 
-Result<void> add(const Context& context, const SeccompRule& rule, const std::string& call) {
+uint32_t action_of(const SeccompRule& rule, bool counting) {
+  if (counting && rule.counted) return SCMP_ACT_NOTIFY;
+  if (rule.errno_value == 0) return SCMP_ACT_ALLOW;
+  return SCMP_ACT_ERRNO(static_cast<uint32_t>(rule.errno_value));
+}
+
+Result<void> add(const Context& context, const SeccompRule& rule, uint32_t action,
+                 const std::string& call) {
   const int number = seccomp_syscall_resolve_name(call.c_str());
   if (number < 0) return {};  // of another architecture, or newer than the library: refused anyway
-  const uint32_t action = rule.errno_value == 0
-                              ? SCMP_ACT_ALLOW
-                              : SCMP_ACT_ERRNO(static_cast<uint32_t>(rule.errno_value));
   scmp_arg_cmp argument{};
   if (rule.argument) argument = compare(*rule.argument);
   const int failed =
@@ -41,7 +45,7 @@ Result<void> add(const Context& context, const SeccompRule& rule, const std::str
 
 }  // namespace
 
-Result<UniqueFd> make_filter() {
+Result<UniqueFd> make_filter(bool counting) {
   const Context context(seccomp_init(SCMP_ACT_ERRNO(kSeccompDefaultErrno)));
   if (!context) return error(ErrorCode::kInternal, "libseccomp makes no filter");
   // A tree instead of a chain: a call is judged in a dozen steps instead of hundreds.
@@ -50,7 +54,7 @@ Result<UniqueFd> make_filter() {
     if (rule.errno_value == kSeccompDefaultErrno) continue;
     for (std::string_view calls = rule.calls; !calls.empty();) {
       const size_t end = std::min(calls.find(' '), calls.size());
-      BCAI_TRY(add(context, rule, std::string(calls.substr(0, end))));
+      BCAI_TRY(add(context, rule, action_of(rule, counting), std::string(calls.substr(0, end))));
       calls.remove_prefix(std::min(end + 1, calls.size()));
     }
   }

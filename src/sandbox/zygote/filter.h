@@ -8,7 +8,7 @@
 
 namespace bcai::sandbox {
 
-// A file in memory that holds it, as an array of sock_filter.
-Result<UniqueFd> make_filter();
+// A file in memory that holds it, as an array of sock_filter. `counting`: as in seccomp.h.
+Result<UniqueFd> make_filter(bool counting);
 
 }  // namespace bcai::sandbox

@@ -8,7 +8,8 @@
 //   zygote → engine   READY: libraries loaded. On the child's socket: BORN with the child's pidfd,
 //                     and ENDED when the child has ended
 //   engine → child    PREPARE with mounts; RUN with mounts, then stdout, stderr and control pipe
-//   child → engine    PREPARED; RUNNING: the next thing that runs is the job. FAILED ends it
+//   child → engine    PREPARED; RUNNING, with the descriptor that tells of counted calls where the
+//                     kernel has it: the next thing that runs is the job. FAILED ends it
 #pragma once
 
 #include <stdint.h>

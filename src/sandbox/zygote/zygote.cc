@@ -219,6 +219,7 @@ Result<Child> Zygote::run_container(int socket) {
                               .cgroup_path = group_.runc_path(),
                               .cgroups = &host_.cgroups,
                               .seccomp = nullptr,
+                              .seccomp_listener = "",
                               .rootless = false,
                               .uid = slot_.uid(),
                               .binds = {}};
@@ -295,12 +296,13 @@ Result<ZygoteChild> Zygote::fork() {
                  kChildrenMax);
   }
   BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets());
-  ZygoteChild child{.zygote = shared_from_this(),
-                    .socket = std::move(sockets.ours),
-                    .pidfd = UniqueFd(),
-                    .uid = slot_.uid() + kFirstChildId + number,
-                    .group = JobGroup(host_.cgroups,
-                                      fmt::format("{}/warm_{}", host_.group, host_.next_number++))};
+  ZygoteChild child{
+      .zygote = shared_from_this(),
+      .socket = std::move(sockets.ours),
+      .pidfd = UniqueFd(),
+      .uid = slot_.uid() + kFirstChildId + number,
+      .group = JobGroup(host_.cgroups, fmt::format("{}/warm_{}", host_.group, host_.next_number++)),
+      .calls = UniqueFd()};
   const auto make = [&]() -> Result<void> {
     BCAI_TRY(child.group.create_whole());
     const int theirs = sockets.theirs.get();
@@ -342,7 +344,8 @@ Result<void> dispatch(ZygoteChild& child, const Stage& stage, const Limits& limi
     message.limit[message.limits++] = {limit.resource, static_cast<uint64_t>(limit.value)};
   }
   BCAI_TRY(send(child.socket.get(), message, descriptors));
-  BCAI_TRY(expect(child.socket.get(), BCAI_RUNNING));
+  BCAI_TRY_ASSIGN(Received running, expect(child.socket.get(), BCAI_RUNNING));
+  child.calls = std::move(running.descriptor);
   return {};
 }
 

@@ -45,6 +45,7 @@ struct ZygoteChild {
   UniqueFd pidfd;
   uint32_t uid = 0;  // on this machine
   JobGroup group;    // holds it and nobody else
+  UniqueFd calls;    // of one that runs: denied_calls.h; none where the kernel counts none
 };
 
 // Ends it and removes its group.
