@@ -46,6 +46,7 @@ int execute(const CoordinatorOptions& options, Context& context);
 int execute(const CreateKeyOptions& options, Context& context);
 int execute(const NodeDeployOptions& options, Context& context);
 int execute(const NodeStatusOptions& options, Context& context);
+int execute(const AuditOptions& options, Context& context);
 int execute(const CreateProjectOptions& options, Context& context);
 int execute(const ConfigOptions& options, Context& context);
 int execute(const DoctorOptions& options, Context& context);

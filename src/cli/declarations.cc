@@ -320,6 +320,7 @@ void Declarations::add_coordinator_commands() {
   CLI::Option* key = coordinator->add_option("--tls-key", coordinator_.tls_key, "Its key (PEM)")
                          ->type_name("PATH");
   certificate->needs(key);
+  add_audit_commands();
   key->needs(certificate);
   coordinator->add_option("--python", coordinator_.python, "Interpreter that checks jobs' syntax")
       ->type_name("PATH");
@@ -422,6 +423,36 @@ void Declarations::add_machine_commands() {
   completion->add_option("SHELL", completion_.shell, "bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+void Declarations::add_audit_commands() {
+  CLI::App* audit =
+      add(app_.get(), "audit", "Checks and shows a node's audit log", "bcai audit verify", nullptr);
+  const auto verb = [&](const char* name, const char* meaning, const char* example,
+                        AuditOptions::Verb value) {
+    CLI::App* app = add(audit, name, meaning, example, [this, value] {
+      audit_.verb = value;
+      return audit_;
+    });
+    app->add_option("PATH", audit_.path,
+                    "A file of the log, or its directory; default: of the node on this machine");
+    app->add_option("--data-dir", audit_.data_directory,
+                    "That of `bcai up`, or the node's own [BCAI_DATA_DIR]")
+        ->type_name("DIR");
+    add_json(app, audit_.json);
+    return app;
+  };
+  CLI::App* verify = verb("verify",
+                          "Holds each record against the one before; exit code 1 names "
+                          "the first that is broken",
+                          "bcai audit verify", AuditOptions::Verb::kVerify);
+  verify
+      ->add_option("--head", audit_.head,
+                   "A record that was told earlier, as in the results of its job")
+      ->type_name("SEQ:HASH");
+  CLI::App* show =
+      verb("show", "Prints the records", "bcai audit show --json", AuditOptions::Verb::kShow);
+  show->add_option("--job", audit_.job, "Those of this job only")->type_name("ID");
+}
+
 
   CLI::App* version =
       add(app_.get(), "version", "Prints the version", "bcai version", [this] { return version_; });

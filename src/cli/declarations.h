@@ -40,6 +40,7 @@ class Declarations {
   void add_coordinator_commands();
   void add_key_commands();
   void add_node_commands();
+  void add_audit_commands();
   void add_machine_commands();
   void add_config_commands();
   void add_vm_commands();
@@ -70,6 +71,7 @@ class Declarations {
   CreateKeyOptions create_key_;
   NodeDeployOptions deploy_;
   NodeStatusOptions status_;
+  AuditOptions audit_;
   CreateProjectOptions project_;
   ConfigOptions config_;
   DoctorOptions doctor_;

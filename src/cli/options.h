@@ -167,6 +167,15 @@ struct ConfigOptions {
   std::string value;
   bool json = false;
 };
+struct AuditOptions {
+  enum class Verb : unsigned char { kVerify, kShow };
+  Verb verb = Verb::kVerify;
+  std::string path;  // a file or a directory; "" is that of the node on this machine
+  std::string data_directory;
+  std::string head;  // SEQ:HASH
+  std::string job;
+  bool json = false;
+};
 struct DoctorOptions {
   std::string python;
   std::string data_directory;
@@ -220,7 +229,7 @@ using Command =
     std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions, ResultsOptions,
                  CancelOptions, WaitOptions, NodesOptions, KeysOptions, UpOptions, LocalOptions,
                  CoordinatorOptions, CreateKeyOptions, NodeDeployOptions, NodeStatusOptions,
-                 CreateProjectOptions, ConfigOptions, DoctorOptions, CompletionOptions, VmOptions,
-                 VersionOptions>;
+                 AuditOptions, CreateProjectOptions, ConfigOptions, DoctorOptions,
+                 CompletionOptions, VmOptions, VersionOptions>;
 
 }  // namespace bcai::cli

@@ -234,6 +234,8 @@ void Agent::Impl::recover(Spool::Recovered recovered) {
     (void)left.append_log(LogStream::kSystem, clock.wall(), "The node was restarted.\n");
     (void)left.flush_log();
     recovered.result = make_node_failure("the node was restarted", left.log_bytes());
+    write_attempt_record(options.means.audit, {.lease = left.lease(), .connections = {}},
+                         &*recovered.result);
     (void)left.write_result(*recovered.result, Durability::kSynced);
   }
   const auto attempt = std::make_shared<Attempt>(std::move(recovered.attempt), clock.now());

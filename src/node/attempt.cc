@@ -129,13 +129,20 @@ void note_dropped_output(Attempt& attempt, int64_t bytes) {
   note(attempt, text);
 }
 
+// And what it tried that no job may.
+void note_denied_calls(Attempt& attempt, const std::map<std::string, int64_t>& calls) {
+  for (const auto& [call, count] : calls) {
+    note(attempt, fmt::format("the system call {} was denied {} times\n", call, count));
+  }
+}
+
 sandbox::Report run_task(sandbox::Task& task, Attempt& attempt, const Means& means,
-                         const sandbox::Callbacks& callbacks) {
+                         const sandbox::Callbacks& callbacks, Connections* connections) {
   const Lease& lease = attempt.shipment.lease();
   std::shared_ptr<void> network;
   if (!lease.spec.network_allow.empty()) {
     auto opened = means.open_network
-                      ? means.open_network(lease, &task)
+                      ? means.open_network(lease, &task, connections)
                       : Result<std::shared_ptr<void>>(error(ErrorCode::kFailedPrecondition,
                                                             "this node lets no job reach a host"));
     if (!opened) {
@@ -175,6 +182,8 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
   AttemptFacts facts;
   facts.staging_ms = (SystemClock().now() - attempt.received).count();
   sandbox::Report report;
+  Connections connections;
+  bool ran = false;
   Progress progress;
   if (attempt.cancellation.cancelled()) {
     report.outcome = sandbox::Outcome::kCancelled;
@@ -184,9 +193,11 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
   } else if (!refused) {
     sandbox::Task task = make_task(lease, inputs.sources());
     if (environment) add_overlay(environment->overlay(), &task);
-    report = run_task(task, attempt, means, callbacks_of(attempt, progress, events));
+    report = run_task(task, attempt, means, callbacks_of(attempt, progress, events), &connections);
+    ran = true;
     keep_artifacts(spool, report);
     note_dropped_output(attempt, report.usage.output_bytes_dropped);
+    note_denied_calls(attempt, report.denied_calls);
   }
   facts.ended = events.end_reason();
   (void)spool.flush_log();
@@ -196,6 +207,9 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
                              : make_result(lease.spec, report, facts);
   if (environment) result.environment_lock = environment->lock();
   result.progress = std::move(progress);
+  write_attempt_record(
+      means.audit, {.lease = lease, .report = ran ? &report : nullptr, .connections = connections},
+      &result);
   return result;
 }
 

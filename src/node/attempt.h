@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "environment/environment.h"
+#include "node/audit_record.h"
 #include "node/input_cache.h"
 #include "node/lease_table.h"
 #include "node/shipper.h"
@@ -24,14 +25,16 @@ using PrepareEnvironment = std::function<Result<environment::Environment>(
 
 // Opens what the job's network.allow names, writes the way to it into the task, and keeps it open
 // for as long as what it returns lives.
-using OpenNetwork =
-    std::function<Result<std::shared_ptr<void>>(const Lease& lease, sandbox::Task* task)>;
+// `seen` gets each connection, until that is gone.
+using OpenNetwork = std::function<Result<std::shared_ptr<void>>(
+    const Lease& lease, sandbox::Task* task, Connections* seen)>;
 
 // What this node has for its attempts.
 struct Means {
   PrepareEnvironment prepare;  // may be empty
   OpenNetwork open_network;    // may be empty
   RunInSandbox run;
+  AuditTo audit;
 };
 
 // An attempt from lease to acknowledgement.

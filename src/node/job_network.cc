@@ -51,7 +51,8 @@ Result<bool> add_certificates(const std::filesystem::path& directory) {
   return false;
 }
 
-Result<net::ProxyOptions> proxy_options(const NetworkOptions& options, const Lease& lease) {
+Result<net::ProxyOptions> proxy_options(const NetworkOptions& options, const Lease& lease,
+                                        Connections* seen) {
   net::ProxyOptions proxy;
   for (const std::string& text : lease.spec.network_allow) {
     BCAI_TRY_ASSIGN(const net::HostPort target, net::parse_host_port(text));
@@ -62,15 +63,16 @@ Result<net::ProxyOptions> proxy_options(const NetworkOptions& options, const Lea
     }
   }
   proxy.bytes_max = options.bytes_max;
-  proxy.on_connection = [lease = Lease{.attempt = lease.attempt, .job = lease.job}](
-                            const net::ProxyConnection& connection) {
+  proxy.on_connection = [lease = Lease{.attempt = lease.attempt, .job = lease.job},
+                         seen](const net::ProxyConnection& connection) {
     log_connection(lease, connection);
+    seen->add(SystemClock().wall(), connection);
   };
   return proxy;
 }
 
 Result<std::shared_ptr<void>> open_network(const NetworkOptions& options, const Lease& lease,
-                                           sandbox::Task* task) {
+                                           sandbox::Task* task, Connections* seen) {
   if (!allow_all(options.patterns, lease.spec.network_allow)) {
     return error(ErrorCode::kFailedPrecondition,
                  "this node does not let jobs reach the hosts that the job asks for");
@@ -79,7 +81,7 @@ Result<std::shared_ptr<void>> open_network(const NetworkOptions& options, const 
   opened->directory = options.directory / lease.attempt.text();
   BCAI_TRY(make_directories(opened->directory, 0755));
   BCAI_TRY_ASSIGN(const bool certificates, add_certificates(opened->directory));
-  BCAI_TRY_ASSIGN(net::ProxyOptions proxy, proxy_options(options, lease));
+  BCAI_TRY_ASSIGN(net::ProxyOptions proxy, proxy_options(options, lease, seen));
   BCAI_TRY_ASSIGN(opened->proxy, net::Proxy::start(opened->directory / "proxy", std::move(proxy)));
   task->proxy = opened->directory;
   if (certificates && !lease.spec.environment.contains("SSL_CERT_FILE")) {
@@ -95,9 +97,10 @@ Result<OpenNetwork> make_open_network(NetworkOptions options) {
   std::error_code failed;
   std::filesystem::remove_all(options.directory, failed);
   BCAI_TRY(make_directories(options.directory, 0700));
-  return OpenNetwork([options = std::move(options)](const Lease& lease, sandbox::Task* task) {
-    return open_network(options, lease, task);
-  });
+  return OpenNetwork(
+      [options = std::move(options)](const Lease& lease, sandbox::Task* task, Connections* seen) {
+        return open_network(options, lease, task, seen);
+      });
 }
 
 }  // namespace bcai::node

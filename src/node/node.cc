@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "audit/log.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "node/agent.h"
@@ -110,9 +111,34 @@ PrepareEnvironment preparer(environment::Environments* environments) {
   };
 }
 
+// What every attempt of this node runs under, in its audit records; the first record tells it in
+// full.
+Result<json::object> audit_start(const NodeConfig& config, const Capabilities& machine,
+                                 const sandbox::Engine& engine, audit::Log& log) {
+  json::array self_test;
+  for (const SelfTestLine& line : machine.self_test) {
+    self_test.push_back(
+        json::object{{"name", line.name}, {"holds", line.holds}, {"detail", line.detail}});
+  }
+  json::object sandbox{{"level", "standard"},
+                       {"runtime", machine.sandbox_runtime},
+                       {"cgroups", engine.host().cgroups}};
+  json::object tested = sandbox;
+  tested["kernel"] = machine.kernel;
+  tested["version"] = machine.version;
+  tested["lines"] = std::move(self_test);
+  const std::string id = Sha256::of(to_text(tested)).text();
+  sandbox["self_test"] = id;
+  BCAI_TRY(log.append(
+      "node_started",
+      {{"strangers", config.strangers}, {"self_test", id}, {"self_tested", std::move(tested)}}));
+  return sandbox;
+}
+
 }  // namespace
 
 struct Node::Impl {
+  std::unique_ptr<audit::Log> audit;
   std::unique_ptr<sandbox::Engine> engine;  // outlives the agent, which runs in it
   std::unique_ptr<environment::Environments> environments;
   std::unique_ptr<Agent> agent;
@@ -165,6 +191,9 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
                 const sandbox::Callbacks& callbacks, sandbox::Cancellation& cancellation) {
         return engine.run(task, artifacts_to, callbacks, cancellation);
       };
+  BCAI_TRY_ASSIGN(impl->audit, audit::Log::open(config.data_directory / "audit"));
+  BCAI_TRY_ASSIGN(options.means.audit.sandbox, audit_start(config, machine, engine, *impl->audit));
+  options.means.audit.log = impl->audit.get();
   BCAI_TRY_ASSIGN(options.means.open_network,
                   make_open_network({.patterns = config.network,
                                      .bytes_max = config.network_bytes,

@@ -72,6 +72,21 @@ void read_error(Decoder& in, JobError& job_error) {
   member.read("line", job_error.line, {0, INT32_MAX});
 }
 
+std::optional<AuditHead> read_audit(Decoder& in) {
+  const json::value* value = in.take("audit");
+  if (value == nullptr) return std::nullopt;
+  Decoder member(*value, in.pointer_to("audit"), in.findings());
+  AuditHead head;
+  member.require("seq", head.seq, IntRange{1, INT64_MAX});
+  const auto hash = read_digest(member, "hash");
+  if (!hash) {
+    member.add("hash", "is required");
+    return std::nullopt;
+  }
+  head.hash = *hash;
+  return head;
+}
+
 json::object encode(const Timings& timings) {
   json::object out{{"staging_ms", timings.staging_ms},
                    {"start_ms", timings.start_ms},
@@ -125,6 +140,9 @@ json::value encode(const AttemptResult& result) {
                    {"log_bytes", result.log_bytes}};
   if (result.environment_lock)
     out["environment_lock"] = packaging::encode(*result.environment_lock);
+  if (result.audit) {
+    out["audit"] = json::object{{"seq", result.audit->seq}, {"hash", result.audit->hash.text()}};
+  }
   if (result.commitment) out["commitment"] = result.commitment->text();
   if (!result.error.type.empty()) {
     out["error"] = json::object{{"type", result.error.type},
@@ -196,6 +214,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
     result.environment_lock =
         packaging::decode_lock(*lock, in.pointer_to("environment_lock"), findings);
   }
+  result.audit = read_audit(in);
   read_error(in, result.error);
   read_usage(in, result.usage);
   read_timings(in, result.timings);

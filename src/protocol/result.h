@@ -68,6 +68,13 @@ struct JobError {
 inline constexpr std::string_view kTensorsArtifact = "outputs.safetensors";
 inline constexpr std::string_view kReceiptArtifact = "outputs/receipt.json";
 
+// Of the node's audit log, once the attempt's record was in it (docs/formats/audit.md): who keeps
+// it sees when that record, or one before it, was changed or taken away.
+struct AuditHead {
+  int64_t seq = 0;
+  Sha256 hash;
+};
+
 struct AttemptResult {
   Outcome outcome = Outcome::kNodeFailure;
   int exit_code = 0;     // of a finished job; 128 + n when ended by signal n
@@ -81,6 +88,7 @@ struct AttemptResult {
   std::optional<Sha256> commitment;
   // What a Python job with requirements ran on; given back as a job's environment_lock, the same.
   std::optional<packaging::Lock> environment_lock;
+  std::optional<AuditHead> audit;
   JobError error;
   Usage usage;
   Timings timings;

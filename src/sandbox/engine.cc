@@ -233,6 +233,7 @@ Report Engine::Impl::run_cold(const Task& task, const fs::path& artifacts_to,
                    .group = job_group,
                    .asked = asked,
                    .start = Start::kCold,
+                   .uid = host.rootless ? uid : uid + 1,
                    .quarantine =
                        [&] {
                          if (slot) slot->quarantine();
@@ -275,6 +276,7 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
                    .group = child.group,
                    .asked = asked,
                    .start = taken->start,
+                   .uid = child.uid,
                    .quarantine = [&] { child.zygote->quarantine(); }},
                   std::move(watched), artifacts_to, callbacks, cancellation);
 }
@@ -290,6 +292,7 @@ Report Engine::Impl::conclude(const Running& running, Watched watched, const fs:
   report.detail = std::move(verdict.detail);
   report.usage = usage_of(ending, limits);
   report.start = running.start;
+  report.uid = running.uid;
   report.start_ms = (ending.alive - running.asked).count();
   report.run_ms = (ending.gone - ending.alive).count();
   report.overtime_ms = ending.overtime.count();

@@ -58,6 +58,7 @@ struct Engine::Impl {
     const JobGroup& group;
     Instant asked;
     Start start;
+    uint32_t uid;
     std::function<void()> quarantine;
   };
   Result<void> prepare_zygotes();

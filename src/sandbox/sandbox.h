@@ -128,6 +128,7 @@ struct Report {
   // System calls that only an attack or a mistake makes, by name; refused. None where
   // Host::advice says that they are not counted.
   std::map<std::string, int64_t> denied_calls;
+  uint32_t uid = 0;  // its user's, on this machine
   Start start = Start::kCold;
   int64_t start_ms = 0;      // run() called → the runner's first sign of life
   int64_t run_ms = 0;        // → every process gone

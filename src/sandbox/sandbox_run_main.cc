@@ -161,6 +161,7 @@ json::object encode(const Report& report) {
                                           {"output_bytes", usage.output_bytes},
                                           {"output_bytes_dropped", usage.output_bytes_dropped}}},
                    {"denied_calls", std::move(denied)},
+                   {"uid", report.uid},
                    {"start", to_json(name(report.start))},
                    {"start_ms", report.start_ms},
                    {"run_ms", report.run_ms},

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the node writes into its audit log of an attempt: facts of the kernel, the engine and the
+// lease. What the job or its user chose is escaped and cut. docs/formats/audit.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "audit/log.h"
+#include "net/proxy.h"
+#include "protocol/node.h"
+#include "protocol/result.h"
+#include "sandbox/sandbox.h"
+
+namespace bcai::node {
+
+// What a job's proxy told. From one thread; complete when the proxy is gone.
+class Connections {
+ public:
+  static constexpr size_t kListedMax = 500;
+
+  void add(WallTime when, const net::ProxyConnection& connection);
+  json::object encode(const std::vector<std::string>& asked_for) const;
+
+ private:
+  json::array listed_;
+  int64_t unlisted_ = 0;
+  int64_t unlisted_bytes_ = 0;
+};
+
+struct AuditTo {
+  audit::Log* log = nullptr;  // none: nothing is written
+  json::object sandbox;       // of this node: what every attempt runs under
+};
+
+struct AttemptFactsOfAudit {
+  const Lease& lease;
+  const sandbox::Report* report = nullptr;  // none: nothing of the job ran
+  const Connections& connections;
+};
+
+json::object attempt_record(const AuditTo& to, const AttemptFactsOfAudit& facts,
+                            const AttemptResult& result);
+
+// Sets result->audit when the record is on disk; else the log says why it is not.
+void write_attempt_record(const AuditTo& to, const AttemptFactsOfAudit& facts,
+                          AttemptResult* result);
+
+}  // namespace bcai::node
