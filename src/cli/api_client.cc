@@ -178,12 +178,15 @@ Result<json::value> ApiClient::whoami() { return get("/v1/whoami"); }
 
 Result<json::value> ApiClient::keys() { return get("/v1/keys"); }
 
-Result<json::value> ApiClient::create_key(const std::string& name, const std::string& role) {
+Result<json::value> ApiClient::create_key(const std::string& name, const std::string& role,
+                                          const std::optional<std::vector<std::string>>& network) {
   net::ClientRequest request;
   request.method = "POST";
   request.target = "/v1/keys";
   request.headers = {{"Content-Type", "application/json"}};
-  request.body = to_text(json::object{{"name", name}, {"role", role}});
+  json::object key{{"name", name}, {"role", role}};
+  if (network) key["network"] = json::object{{"allow", json::value_from(*network)}};
+  request.body = to_text(key);
   return send(request);
 }
 

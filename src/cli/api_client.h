@@ -83,7 +83,9 @@ class ApiClient {
   Result<json::value> nodes();
   Result<json::value> whoami();
   Result<json::value> keys();
-  Result<json::value> create_key(const std::string& name, const std::string& role);
+  // `network`: patterns; nothing: any host.
+  Result<json::value> create_key(const std::string& name, const std::string& role,
+                                 const std::optional<std::vector<std::string>>& network);
   Result<void> revoke_key(const std::string& id);
 
   void cancel() { client_.cancel(); }

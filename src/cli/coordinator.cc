@@ -70,7 +70,8 @@ int execute(const CreateKeyOptions& options, Context& context) {
   start.listen = socket->listen();
   Result<std::unique_ptr<coordinator::Coordinator>> opened = coordinator::Coordinator::start(start);
   if (!opened) return report(screen, opened.error());
-  const Result<std::string> key = (*opened)->create_key(options.name, options.role);
+  const Result<std::string> key =
+      (*opened)->create_key(options.name, options.role, options.network.patterns());
   if (!key) return report(screen, key.error());
   if (options.json) {
     screen.out("{}\n", to_text(json::object{

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "node/config.h"
+#include "protocol/network.h"
 #include "protocol/state.h"
 
 namespace bcai::cli {
@@ -58,6 +59,23 @@ void add_job(CLI::App* app, std::string& job) {
 void add_data_directory(CLI::App* app, std::string& directory) {
   app->add_option("--data-dir", directory, "Where the state lives [BCAI_DATA_DIR]")
       ->type_name("DIR");
+}
+
+std::string check_host_pattern(const std::string& text) {
+  return is_host_pattern(text)
+             ? ""
+             : fmt::format("expected host:port, *.domain:port or *:port, found '{}'", text);
+}
+
+void add_key_network(CLI::App* app, KeyNetwork& network) {
+  CLI::Option* allow =
+      app->add_option("--allow-network", network.allow,
+                      "A host that its jobs may ask for, as in pypi.org:443 or *.example.org:443 "
+                      "(repeatable); else any that a node allows")
+          ->type_name("PATTERN")
+          ->check(check_host_pattern)
+          ->allow_extra_args(false);
+  app->add_flag("--no-network", network.none, "Its jobs may ask for no host")->excludes(allow);
 }
 
 void add_uploads_max(CLI::App* app, std::optional<int64_t>& bytes) {
@@ -302,6 +320,7 @@ void Declarations::add_network_commands() {
   add_coordinator_commands();
   add_key_commands();
   add_node_commands();
+  add_audit_commands();
 }
 
 void Declarations::add_coordinator_commands() {
@@ -320,7 +339,6 @@ void Declarations::add_coordinator_commands() {
   CLI::Option* key = coordinator->add_option("--tls-key", coordinator_.tls_key, "Its key (PEM)")
                          ->type_name("PATH");
   certificate->needs(key);
-  add_audit_commands();
   key->needs(certificate);
   coordinator->add_option("--python", coordinator_.python, "Interpreter that checks jobs' syntax")
       ->type_name("PATH");
@@ -335,6 +353,7 @@ void Declarations::add_coordinator_commands() {
   create_key->add_option("--role", create_key_.role, "owner, member or node")
       ->required()
       ->check(CLI::IsMember({"owner", "member", "node"}));
+  add_key_network(create_key, create_key_.network);
   add_json(create_key, create_key_.json);
 }
 
@@ -356,6 +375,7 @@ void Declarations::add_key_commands() {
   create->add_option("--role", keys_.role, "owner, member or node")
       ->required()
       ->check(CLI::IsMember({"owner", "member", "node"}));
+  add_key_network(create, keys_.network);
   CLI::App* revoke = add(keys, "revoke", "Ends a key", "bcai keys revoke key_01…", [this] {
     keys_.verb = KeysOptions::Verb::kRevoke;
     return keys_;
@@ -403,26 +423,6 @@ void Declarations::add_node_commands() {
   add_json(nodes, nodes_.json);
 }
 
-void Declarations::add_machine_commands() {
-  CLI::App* project = add(
-      app_.get(), "create-project", "Makes a directory with a project that trains",
-      "bcai create-project my-app && cd my-app && bcai run train.py", [this] { return project_; });
-  project->add_option("NAME", project_.name, "The new directory")->required();
-  add_config_commands();
-  add_vm_commands();
-
-  CLI::App* doctor = add(app_.get(), "doctor", "Says what this machine lacks, and what mends it",
-                         "bcai doctor", [this] { return doctor_; });
-  doctor->add_option("--python", doctor_.python, "Interpreter whose packages jobs would see")
-      ->type_name("PATH");
-  add_data_directory(doctor, doctor_.data_directory);
-  add_json(doctor, doctor_.json);
-
-  CLI::App* completion = add(app_.get(), "completion", "Prints a completion script for your shell",
-                             "source <(bcai completion bash)", [this] { return completion_; });
-  completion->add_option("SHELL", completion_.shell, "bash, zsh or fish")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 void Declarations::add_audit_commands() {
   CLI::App* audit =
       add(app_.get(), "audit", "Checks and shows a node's audit log", "bcai audit verify", nullptr);
@@ -453,6 +453,26 @@ void Declarations::add_audit_commands() {
   show->add_option("--job", audit_.job, "Those of this job only")->type_name("ID");
 }
 
+void Declarations::add_machine_commands() {
+  CLI::App* project = add(
+      app_.get(), "create-project", "Makes a directory with a project that trains",
+      "bcai create-project my-app && cd my-app && bcai run train.py", [this] { return project_; });
+  project->add_option("NAME", project_.name, "The new directory")->required();
+  add_config_commands();
+  add_vm_commands();
+
+  CLI::App* doctor = add(app_.get(), "doctor", "Says what this machine lacks, and what mends it",
+                         "bcai doctor", [this] { return doctor_; });
+  doctor->add_option("--python", doctor_.python, "Interpreter whose packages jobs would see")
+      ->type_name("PATH");
+  add_data_directory(doctor, doctor_.data_directory);
+  add_json(doctor, doctor_.json);
+
+  CLI::App* completion = add(app_.get(), "completion", "Prints a completion script for your shell",
+                             "source <(bcai completion bash)", [this] { return completion_; });
+  completion->add_option("SHELL", completion_.shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
 
   CLI::App* version =
       add(app_.get(), "version", "Prints the version", "bcai version", [this] { return version_; });

@@ -104,12 +104,21 @@ struct NodesOptions {
   Connection connection;
   bool json = false;
 };
+// What the jobs of a key may ask for; neither: any host that a node allows.
+struct KeyNetwork {
+  std::vector<std::string> allow;
+  bool none = false;
+  std::optional<std::vector<std::string>> patterns() const {
+    return none || !allow.empty() ? std::optional(allow) : std::nullopt;
+  }
+};
 struct KeysOptions {
   enum class Verb : unsigned char { kList, kCreate, kRevoke };
   Connection connection;
   Verb verb = Verb::kList;
   std::string name;
   std::string role;
+  KeyNetwork network;
   std::string id;
   bool json = false;
 };
@@ -142,6 +151,7 @@ struct CreateKeyOptions {
   std::string data_directory;
   std::string name;
   std::string role;
+  KeyNetwork network;
   bool json = false;
 };
 struct NodeDeployOptions {
@@ -157,6 +167,15 @@ struct NodeStatusOptions {
   bool metrics = false;
   bool json = false;
 };
+struct AuditOptions {
+  enum class Verb : unsigned char { kVerify, kShow };
+  Verb verb = Verb::kVerify;
+  std::string path;  // a file or a directory; "" is that of the node on this machine
+  std::string data_directory;
+  std::string head;  // SEQ:HASH
+  std::string job;
+  bool json = false;
+};
 struct CreateProjectOptions {
   std::string name;
 };
@@ -165,15 +184,6 @@ struct ConfigOptions {
   Verb verb = Verb::kList;
   std::string key;
   std::string value;
-  bool json = false;
-};
-struct AuditOptions {
-  enum class Verb : unsigned char { kVerify, kShow };
-  Verb verb = Verb::kVerify;
-  std::string path;  // a file or a directory; "" is that of the node on this machine
-  std::string data_directory;
-  std::string head;  // SEQ:HASH
-  std::string job;
   bool json = false;
 };
 struct DoctorOptions {

@@ -183,7 +183,8 @@ Result<std::unique_ptr<Coordinator>> Coordinator::start(CoordinatorOptions optio
 
 std::string Coordinator::endpoint() const { return impl_->endpoint; }
 
-Result<std::string> Coordinator::create_key(std::string_view name, std::string_view role) {
+Result<std::string> Coordinator::create_key(std::string_view name, std::string_view role,
+                                            std::optional<std::vector<std::string>> network) {
   BCAI_TRY(parse_role(role));
   if (!impl_->database) return error(ErrorCode::kUnavailable, "the coordinator has stopped");
   store::KeyRecord key{.id = KeyId::make(impl_->clock.wall(), impl_->random),
@@ -191,7 +192,8 @@ Result<std::string> Coordinator::create_key(std::string_view name, std::string_v
                        .role = std::string(role),
                        .hash = {},
                        .created_at = impl_->clock.wall(),
-                       .revoked_at = std::nullopt};
+                       .revoked_at = std::nullopt,
+                       .network = std::move(network)};
   std::string text = make_key_text(key.id, impl_->random);
   key.hash = hash_of_secret(text);
   BCAI_TRY(

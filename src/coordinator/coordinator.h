@@ -33,8 +33,9 @@ class Coordinator {
   std::string endpoint() const;  // "http://127.0.0.1:8080", "unix:/path"
 
   // The text of a new API key, "bcai_<id>_<secret>"; only its hash is stored.
-  // role: "owner", "member" or "node".
-  Result<std::string> create_key(std::string_view name, std::string_view role);
+  // role: "owner", "member" or "node". network: store/keys.h.
+  Result<std::string> create_key(std::string_view name, std::string_view role,
+                                 std::optional<std::vector<std::string>> network = {});
   // True when there is no key yet: `bcai up` then makes the first and shows it once.
   Result<bool> has_no_key();
 

@@ -179,6 +179,48 @@ TEST(JobsApi, KeysAndRolesAreAsked) {
   EXPECT_EQ(node_key.get("/v1/whoami").text("role"), "node");
 }
 
+json::object asking_for(const std::vector<std::string>& hosts) {
+  return {{"code", "print(1)"}, {"network", json::object{{"allow", json::value_from(hosts)}}}};
+}
+
+TEST(JobsApi, AKeyPermitsTheHostsThatItsJobsAskFor) {
+  TestNetwork network;
+  Caller owner = network.owner();
+  const auto make = [&](const json::value& permitted) {
+    const Answer made = owner.post(
+        "/v1/keys", json::object{{"name", "ci"}, {"role", "member"}, {"network", permitted}});
+    EXPECT_EQ(made.status, 201) << made.body;
+    return network.with(made.text("key"));
+  };
+  const json::object patterns{{"allow", {"pypi.org:443", "*.example.org:443"}}};
+  Caller some = make(patterns);
+  EXPECT_EQ(some.get("/v1/whoami").json.at("network"), json::value(patterns));
+  EXPECT_EQ(some.post("/v1/jobs", asking_for({"pypi.org:443", "a.example.org:443"})).status, 202);
+  EXPECT_EQ(some.post("/v1/jobs", asking_for({})).status, 202);
+  const Answer refused =
+      some.post("/v1/jobs", asking_for({"pypi.org:443", "pypi.org:80", "example.org:443"}));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(pointers(refused), (std::vector<std::string>{"/network/allow/1", "/network/allow/2"}));
+  const std::string message = fmt::format(
+      "the key {} (ci) does not permit pypi.org:80; it permits pypi.org:443, *.example.org:443",
+      some.get("/v1/whoami").text("key_id"));
+  EXPECT_EQ(refused.json.at("errors").as_array()[0].at("message").as_string(), message);
+
+  Caller none = make(json::object{{"allow", json::array{}}});
+  EXPECT_EQ(none.post("/v1/jobs", asking_for({"pypi.org:443"})).status, 400);
+  Caller any = make(nullptr);
+  EXPECT_EQ(any.post("/v1/jobs", asking_for({"pypi.org:443"})).status, 202);
+  EXPECT_TRUE(any.get("/v1/whoami").json.at("network").is_null());
+  EXPECT_EQ(owner.get("/v1/keys").json.at("keys").as_array()[1].at("network"),
+            json::value(patterns));
+  for (const char* bad :
+       {"pypi.org", "https://pypi.org:443", "PyPI.org:443", "*pypi.org:443", ""}) {
+    const json::object asked{
+        {"name", "x"}, {"role", "member"}, {"network", json::object{{"allow", json::array{bad}}}}};
+    EXPECT_EQ(owner.post("/v1/keys", asked).status, 400) << bad;
+  }
+}
+
 TEST(JobsApi, ARevokedKeyOpensNothing) {
   TestNetwork network;
   Caller owner = network.owner();

@@ -4,6 +4,7 @@ machine's own, on addresses of the loopback; addresses elsewhere are those of do
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from bcai import SDK
-from machine import walkable
+from machine import run_command, walkable
 from node_network import NodeNetwork
 
 
@@ -190,3 +191,35 @@ def test_what_is_no_host_and_port_is_refused(client: SDK) -> None:
     for bad in ("pypi.org", "*:443", "https://pypi.org:443", "PyPI.org:443"):
         with pytest.raises(Exception, match="expected host:port"):
             client.create_job("x = 1", network={"allow": [bad]}).execute()
+
+
+def keys(network: NodeNetwork, *arguments: str) -> str:
+    connection = ["--endpoint", network.endpoint, "--api-key", network.key]
+    done = run_command(network.directory, ["keys", *arguments, *connection])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_key_permits_what_it_was_made_with(network: NodeNetwork, servers: Servers) -> None:
+    target = f"127.0.0.2:{servers.allowed}"
+    create = ["create", "--name", "narrow", "--role", "member"]
+    some = keys(network, *create, "--allow-network", target, "--allow-network", "*.test:443")
+    none = keys(network, *create, "--no-network").strip()
+    with SDK(network.endpoint, some.strip()) as client:
+        taken = client.create_job("x = 1", network={"allow": [target]}).execute(wait=False)
+        taken.cancel()  # this node takes its operator's jobs alone
+        job = client.create_job("x = 1", network={"allow": [f"127.0.0.1:{servers.other}"]})
+        refusal = (
+            rf"the key key_\w+ \(narrow\) does not permit 127.0.0.1:{servers.other}; it permits "
+            rf"{target}, \*.test:443"
+        )
+        with pytest.raises(Exception, match=refusal):
+            job.execute()
+    with SDK(network.endpoint, none) as client, pytest.raises(Exception, match="permits no host"):
+        client.create_job("x = 1", network={"allow": [target]}).execute()
+    table = keys(network)
+    assert re.search(rf"narrow +member +{target} \*.test:443", table)
+    assert re.search(r"narrow +member +none", table) and re.search(r"test +owner +any", table)
+    bad = ["keys", *create, "--allow-network", "pypi.org"]
+    refused = run_command(network.directory, bad)
+    assert refused.returncode == 2 and "expected host:port" in refused.stderr

@@ -38,7 +38,8 @@ Result<Principal> look_up(store::Connection& db, const Credential& credential) {
     return unknown(credential.kind);
   }
   BCAI_TRY_ASSIGN(const Role role, parse_role(key->role));
-  return Principal{.key = id, .name = key->name, .role = role, .node = node};
+  return Principal{
+      .key = id, .name = key->name, .role = role, .node = node, .network = key->network};
 }
 
 }  // namespace

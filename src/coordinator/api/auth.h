@@ -24,7 +24,8 @@ struct Principal {
   KeyId key;         // of a session: the operator's
   std::string name;  // of the key
   Role role = Role::kMember;
-  std::optional<NodeId> node;  // set for a node's session
+  std::optional<NodeId> node;                       // set for a node's session
+  std::optional<std::vector<std::string>> network;  // of the key: store/keys.h
 
   // May this one see and change what belongs to `owner`?
   bool owns(KeyId owner) const { return role == Role::kOwner || key == owner; }

@@ -8,9 +8,31 @@
 #include "base/log.h"
 #include "coordinator/api/answer.h"
 #include "coordinator/api/handlers.h"
+#include "protocol/network.h"
 
 namespace bcai::coordinator {
 namespace {
+
+// "network" of an answer: null is any host that a node allows.
+json::value network_json(const std::optional<std::vector<std::string>>& patterns) {
+  if (!patterns) return nullptr;
+  return json::object{{"allow", json::value_from(*patterns)}};
+}
+
+std::optional<std::vector<std::string>> read_network(Decoder& in) {
+  const json::value* value = in.take("network");
+  if (value == nullptr) return std::nullopt;
+  Decoder member(*value, in.pointer_to("network"), in.findings());
+  std::vector<std::string> patterns;
+  member.require("allow", patterns, size_t{64}, TextLimit{1, 260});
+  for (size_t i = 0; i < patterns.size(); i++) {
+    if (is_host_pattern(patterns[i])) continue;
+    member.add("allow",
+               fmt::format("expected host:port, *.domain:port or *:port, found '{}'", patterns[i]));
+  }
+  member.refuse_unknown();
+  return patterns;
+}
 
 json::value key_json(const store::KeyRecord& key) {
   return json::object{{"id", key.id.text()},
@@ -18,7 +40,8 @@ json::value key_json(const store::KeyRecord& key) {
                       {"role", key.role},
                       {"created_at", format_time(key.created_at)},
                       {"revoked_at", key.revoked_at ? json::value(format_time(*key.revoked_at))
-                                                    : json::value(nullptr)}};
+                                                    : json::value(nullptr)},
+                      {"network", network_json(key.network)}};
 }
 
 // Nobody could make a key after the last owner is gone.
@@ -49,6 +72,7 @@ void create_api_key(Services& services, Call call) {
   } else {
     in.read_word("role", key->role, {"owner", "member", "node"});
   }
+  key->network = read_network(in);
   in.refuse_unknown();
   if (!findings.empty()) return call.reply.send(findings_response("key", findings));
   key->created_at = services.clock.wall();
@@ -60,10 +84,12 @@ void create_api_key(Services& services, Call call) {
       [reply = call.reply, key, text](Result<void> done) {
         if (!done) return reply.send(problem_response(done.error()));
         log_event(LogLevel::kInfo, "key.created", {{"key", key->id.text()}, {"role", key->role}});
-        net::Response response = json_response(
-            201,
-            json::object{
-                {"id", key->id.text()}, {"name", key->name}, {"role", key->role}, {"key", text}});
+        net::Response response =
+            json_response(201, json::object{{"id", key->id.text()},
+                                            {"name", key->name},
+                                            {"role", key->role},
+                                            {"network", network_json(key->network)},
+                                            {"key", text}});
         response.headers.emplace_back("Cache-Control", "no-store");
         reply.send(std::move(response));
       });
@@ -101,7 +127,8 @@ void revoke_api_key(Services& services, Call call) {
 void who_am_i(Services&, Call call) {
   call.reply.send(json_response(200, json::object{{"key_id", call.who.key.text()},
                                                   {"name", call.who.name},
-                                                  {"role", to_json(name(call.who.role))}}));
+                                                  {"role", to_json(name(call.who.role))},
+                                                  {"network", network_json(call.who.network)}}));
 }
 
 }  // namespace bcai::coordinator

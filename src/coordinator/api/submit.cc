@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // POST /v1/jobs: decode, check the code or the program, commit, answer. Everything wrong is told at
 // once.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -12,6 +14,7 @@
 #include "coordinator/programs/quote.h"
 #include "coordinator/store/artifacts.h"
 #include "packaging/requirement.h"
+#include "protocol/network.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -84,6 +87,20 @@ std::vector<std::string> imports_of(const JobSpec& spec) {
   if (!spec.environment_lock) return modules;
   for (const auto& package : spec.environment_lock->packages) add(package.name);
   return modules;
+}
+
+// What its key does not permit, a job does not ask for.
+void check_network(const Principal& who, const JobSpec& spec, std::vector<Finding>* findings) {
+  if (!who.network) return;
+  for (size_t i = 0; i < spec.network_allow.size(); i++) {
+    if (allow_all(*who.network, {spec.network_allow[i]})) continue;
+    findings->push_back(
+        {.pointer = fmt::format("/network/allow/{}", i),
+         .message = fmt::format(
+             "the key {} ({}) does not permit {}; it permits {}", who.key.text(), who.name,
+             spec.network_allow[i],
+             who.network->empty() ? "no host" : fmt::format("{}", fmt::join(*who.network, ", ")))});
+  }
 }
 
 // A file of the job must be one that the submitter may read; else a job could be used to read what
@@ -215,6 +232,7 @@ void submit_job(Services& services, Call call) {
   read_id(services, *body, *pending);
   submission.spec = decode_job_spec(*body, &pending->findings);
   check_spec(submission.spec, &pending->findings);
+  check_network(pending->call.who, submission.spec, &pending->findings);
 
   if (!submission.spec.program.empty()) return check_program(services, pending);
   const bool code_is_bad = std::any_of(pending->findings.begin(), pending->findings.end(),

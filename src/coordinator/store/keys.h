@@ -20,6 +20,8 @@ struct KeyRecord {
   Sha256 hash;
   WallTime created_at;
   std::optional<WallTime> revoked_at;
+  // Patterns (protocol/network.h) of the hosts that its jobs may ask for; nothing: any.
+  std::optional<std::vector<std::string>> network;
 };
 
 Result<void> insert_key(Connection& db, const KeyRecord& key);
