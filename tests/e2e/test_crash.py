@@ -181,6 +181,10 @@ def test_nothing_is_lost_when_everything_is_killed(
     for database in (tmp_path / "coordinator").rglob("*.db"):
         with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    verified = run_command(tmp_path, ["audit", "verify", str(tmp_path / "node" / "audit")])
+    assert verified.returncode == 0, verified.stderr
+    shown = run_command(tmp_path, ["audit", "show", str(tmp_path / "node" / "audit")])
+    assert all(id in shown.stdout for id, record in records.items() if record.attempts)
     assert_nothing_left(tmp_path, network.marks)
     with capsys.disabled():
         print(
