@@ -16,6 +16,28 @@ constexpr int64_t kRuncDataBytes = 256'000'000;
 constexpr int64_t kShmBytesMax = int64_t{64} << 30;
 constexpr int kProxyPort = 3128;
 
+constexpr size_t kSecretsBytesMax = 256 << 10;
+
+// Names are the environment's; the engine's pipe and the runner's reading of it ask for the rest.
+Result<void> validate_secrets(const Task& task) {
+  if (task.secrets.empty()) return {};
+  if (!task.native.empty()) {
+    return error(ErrorCode::kInvalidArgument, "a native task has no secrets");
+  }
+  size_t bytes = 0;
+  for (const auto& [name, value] : task.secrets) {
+    if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != std::string::npos ||
+        value.empty() || value.find('\0') != std::string::npos) {
+      return error(ErrorCode::kInvalidArgument,
+                   "secret '{}' cannot be set: its name or its value is empty or holds NUL", name);
+    }
+    bytes += name.size() + value.size() + 2;
+  }
+  if (bytes <= kSecretsBytesMax) return {};
+  return error(ErrorCode::kInvalidArgument, "the secrets take {} bytes, at most {} are possible",
+               bytes, kSecretsBytesMax);
+}
+
 struct Range {
   const char* field;
   int64_t value;
@@ -250,6 +272,7 @@ Result<void> validate(const Task& task) {
                    name);
     }
   }
+  BCAI_TRY(validate_secrets(task));
   return validate_limits(task.limits);
 }
 
@@ -333,6 +356,11 @@ std::string make_task_json(const Task& task) {
       {"imports", {{"restricted", task.imports_restricted}, {"allowed", std::move(allowed)}}},
       {"carried_bytes_max", task.limits.carried_bytes_max},
   };
+  if (!task.secrets.empty()) {
+    json::array names;
+    for (const auto& secret : task.secrets) names.emplace_back(secret.first);
+    out["secrets"] = std::move(names);
+  }
   if (!task.overlay.empty()) out["overlay"] = kOverlay;
   if (!task.proxy.empty()) {
     out["proxy"] = {{"port", kProxyPort}, {"socket", fmt::format("{}/proxy", kProxyDirectory)}};

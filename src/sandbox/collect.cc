@@ -78,7 +78,8 @@ std::string shown(std::string_view name) {
 
 class Collector {
  public:
-  Collector(const fs::path& to, const CollectLimits& limits) : to_(to), limits_(limits) {}
+  Collector(const fs::path& to, const CollectLimits& limits, const Mask& mask)
+      : to_(to), limits_(limits), mask_(mask) {}
 
   Result<Collection> run(int work) {
     read_outputs(work);
@@ -101,7 +102,7 @@ class Collector {
       unnamed_++;
       return;
     }
-    out_.left_out.push_back({shown(name), std::move(reason)});
+    out_.left_out.push_back({shown(mask_.text(name)), std::move(reason)});
   }
 
   void read_outputs(int work) {
@@ -120,7 +121,7 @@ class Collector {
                                                      limits_.outputs_json_bytes_max));
       }
     }
-    out_.outputs_json = std::move(text);
+    out_.outputs_json = mask_.empty() ? std::move(text) : mask_.json(text);
   }
 
   Result<void> take_tensors(int work) {
@@ -216,11 +217,19 @@ class Collector {
       too_large();
       return {};
     }
+    if (mask_.text(path) != path) {
+      leave_out(path, "its name holds the value of a secret");
+      return {};
+    }
     if (out_.artifacts.empty()) BCAI_TRY(make_directories(to_, 0700));
     const fs::path target = to_ / fmt::format("artifact_{:05}", out_.artifacts.size());
     BCAI_TRY_ASSIGN(const Copied copied, copy(fd.get(), target, bytes_max));
+    if (!copied.whole) unlink(target.c_str());
+    if (copied.secret) {
+      leave_out(path, "it holds the value of a secret");
+      return {};
+    }
     if (!copied.whole) {
-      unlink(target.c_str());
       too_large();
       return {};
     }
@@ -231,16 +240,18 @@ class Collector {
 
   struct Copied {
     bool whole = false;
+    bool secret = false;  // it holds one, and what was copied ends before
     int64_t bytes = 0;
     Sha256 sha256;
   };
 
-  static Result<Copied> copy(int from, const fs::path& target, int64_t bytes_max) {
+  Result<Copied> copy(int from, const fs::path& target, int64_t bytes_max) const {
     unlink(target.c_str());  // of an earlier run under the same name
     UniqueFd to(open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
     if (!to) return errno_error(errno, "create " + target.string());
     Copied copied;
     Sha256Stream hash;
+    SecretSearch search(mask_);
     std::vector<char> buffer(size_t{1} << 18);
     for (;;) {
       const ssize_t got = read(from, buffer.data(), buffer.size());
@@ -250,6 +261,8 @@ class Collector {
       copied.bytes += got;
       if (copied.bytes > bytes_max) return copied;
       const std::string_view data(buffer.data(), static_cast<size_t>(got));
+      copied.secret = search.feed(data);
+      if (copied.secret) return copied;
       hash.update(data);
       BCAI_TRY(write_all(to.get(), data));
     }
@@ -260,6 +273,7 @@ class Collector {
 
   fs::path to_;
   CollectLimits limits_;
+  const Mask& mask_;
   Collection out_;
   int64_t files_ = 0;
   int64_t bytes_ = 0;
@@ -269,8 +283,9 @@ class Collector {
 
 }  // namespace
 
-Result<Collection> collect(int work_fd, const fs::path& to, const CollectLimits& limits) {
-  return Collector(to, limits).run(work_fd);
+Result<Collection> collect(int work_fd, const fs::path& to, const CollectLimits& limits,
+                           const Mask& mask) {
+  return Collector(to, limits, mask).run(work_fd);
 }
 
 }  // namespace bcai::sandbox

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "sandbox/mask.h"
 #include "sandbox/sandbox.h"
 
 namespace bcai::sandbox {
@@ -30,8 +31,9 @@ struct Collection {
 };
 
 // Copies go to `to`, made for the first one, under names of our own. An Error means that this
-// machine failed (a full disk, say), not that the job left something odd.
+// machine failed (a full disk, say), not that the job left something odd. What holds a value that
+// `mask` knows is left out, or masked where it is text.
 Result<Collection> collect(int work_fd, const std::filesystem::path& to,
-                           const CollectLimits& limits);
+                           const CollectLimits& limits, const Mask& mask = {});
 
 }  // namespace bcai::sandbox

@@ -10,11 +10,13 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/crypto.h"
 #include "base/log.h"
 #include "sandbox/bundle.h"
 #include "sandbox/collect.h"
 #include "sandbox/engine.h"
 #include "sandbox/inspect.h"
+#include "sandbox/masked_callbacks.h"
 #include "sandbox/seccomp.h"
 #include "sandbox/staging.h"
 #include "sandbox/supervise.h"
@@ -35,6 +37,9 @@ constexpr const char* kAttachAt = "/run/bcai/root";
 constexpr uint32_t kZygoteIdsFrom = 1'000'000;
 constexpr int kZygotesMax = 256;  // on this machine, of all engines
 
+// Room for what validate() lets through.
+constexpr int kSecretsPipeBytes = 512 << 10;
+
 struct Pipe {
   UniqueFd read;
   UniqueFd write;
@@ -46,6 +51,27 @@ Result<Pipe> make_pipe() {
   Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
   if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "set up a pipe");
   return pipe;
+}
+
+// A pipe that holds the task's secrets, NAME NUL VALUE NUL and so on, and ends there: read once,
+// they are nowhere any more. None when there are none.
+Result<UniqueFd> secrets_pipe(const Task& task) {
+  if (task.secrets.empty()) return UniqueFd();
+  std::string text;
+  for (const auto& [name, value] : task.secrets) {
+    text.append(name).push_back('\0');
+    text.append(value).push_back('\0');
+  }
+  BCAI_TRY_ASSIGN(Pipe pipe, make_pipe());
+  // All of it goes in before there is a reader.
+  ssize_t written = -1;
+  if (fcntl(pipe.write.get(), F_SETPIPE_SZ, kSecretsPipeBytes) >= kSecretsPipeBytes) {
+    written = write(pipe.write.get(), text.data(), text.size());
+  }
+  const bool whole = std::cmp_equal(written, text.size());
+  wipe(&text);
+  if (!whole) return errno_error(errno, "put the secrets into a pipe");
+  return std::move(pipe.read);
 }
 
 // Removes its directory when it goes.
@@ -255,8 +281,9 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
     BCAI_TRY_ASSIGN(Pipe out, make_pipe());
     BCAI_TRY_ASSIGN(Pipe err, make_pipe());
     BCAI_TRY_ASSIGN(Pipe control, make_pipe());
+    BCAI_TRY_ASSIGN(const UniqueFd secrets, secrets_pipe(task));
     BCAI_TRY(dispatch(child, stage, task.limits, cgroups,
-                      {out.write.get(), err.write.get(), control.write.get()}));
+                      {out.write.get(), err.write.get(), control.write.get(), secrets.get()}));
     watched.out = std::move(out.read);
     watched.err = std::move(err.read);
     watched.control = std::move(control.read);
@@ -284,7 +311,10 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
 Report Engine::Impl::conclude(const Running& running, Watched watched, const fs::path& artifacts_to,
                               const Callbacks& callbacks, Cancellation& cancellation) const {
   const Limits& limits = running.task.limits;
-  const Ending ending = supervise(std::move(watched), limits, callbacks, cancellation);
+  const Mask mask(running.task.secrets);
+  MaskedCallbacks masked(mask, callbacks);
+  const Ending ending = supervise(std::move(watched), limits, masked.callbacks(), cancellation);
+  masked.finish();
   Verdict verdict = judge(ending, limits);
   Report report;
   report.outcome = verdict.outcome;
@@ -301,7 +331,7 @@ Report Engine::Impl::conclude(const Running& running, Watched watched, const fs:
     running.quarantine();
     log_event(LogLevel::kError, "sandbox.unkillable", {{"task", running.task.id}});
   } else if (ending.ran) {
-    gather(running.stage, artifacts_to, limits, &report);
+    gather(running.stage, artifacts_to, limits, mask, &report);
   }
   running.group.remove();
   report.collect_ms = (clock.now() - ending.gone).count();
@@ -356,6 +386,7 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
   BCAI_TRY_ASSIGN(Pipe out, make_pipe());
   BCAI_TRY_ASSIGN(Pipe err, make_pipe());
   BCAI_TRY_ASSIGN(Pipe control, make_pipe());
+  BCAI_TRY_ASSIGN(const UniqueFd secrets, secrets_pipe(task));
   const RunPaths paths{.state = options.state_directory / "runc",
                        .bundle = bundle,
                        .pid_file = bundle / "pid",
@@ -363,6 +394,7 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
   BCAI_TRY_ASSIGN(Child runc,
                   spawn({.arguments = run_arguments(runtime, paths, task.id, host.rootless),
                          .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
+                         .stdin_fd = secrets.get(),
                          .stdout_fd = out.write.get(),
                          .stderr_fd = err.write.get(),
                          .third_fd = control.write.get(),
@@ -382,8 +414,8 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
 }
 
 void Engine::Impl::gather(const Stage& stage, const fs::path& artifacts_to, const Limits& limits,
-                          Report* report) {
-  auto collected = collect(stage.work.get(), artifacts_to, collect_limits(limits));
+                          const Mask& mask, Report* report) {
+  auto collected = collect(stage.work.get(), artifacts_to, collect_limits(limits), mask);
   if (!collected) {
     report->outcome = Outcome::kNodeFailure;
     report->detail = "the results could not be collected: " + collected.error().message;

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/mask.h"
 #include "sandbox/root.h"
 #include "sandbox/runtime.h"
 #include "sandbox/sandbox.h"
@@ -78,7 +79,7 @@ struct Engine::Impl {
                         const std::filesystem::path& bundle, const JobGroup& job_group,
                         uint32_t uid) const;
   static void gather(const Stage& stage, const std::filesystem::path& artifacts_to,
-                     const Limits& limits, Report* report);
+                     const Limits& limits, const Mask& mask, Report* report);
 };
 
 // Artifacts of the probes go below `scratch`, which is removed.

@@ -60,6 +60,10 @@ struct Task {
   std::string filename = "main.py";  // of the code in /work; relative, checked by the caller
   std::vector<std::string> arguments;
   std::vector<std::pair<std::string, std::string>> environment;
+  // Environment variables, UTF-8 without NUL, that the runner sets in the task's process and that
+  // stand nowhere else: no file, no argument, no other environment. Their values are taken out of
+  // what the task writes (mask.h); a file that holds one is left out. None of a native task.
+  std::vector<std::pair<std::string, std::string>> secrets;
   std::vector<InputFile> files;
   bool imports_restricted = true;
   std::vector<std::string> allowed_imports;

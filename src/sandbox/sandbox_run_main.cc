@@ -10,8 +10,8 @@
 // before the first alone.
 //
 // A task: {"id", "tenant", "code" | "code_file", "filename", "arguments": […], "environment": {…},
-// "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […], "overlay", "proxy",
-// "cancel_after_ms", "limits": {"memory_bytes_max": …, … , "grace_ms"}}.
+// "secrets": {…}, "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […],
+// "overlay", "proxy", "cancel_after_ms", "limits": {"memory_bytes_max": …, … , "grace_ms"}}.
 // Prints {"host": …, "make_ms": …, "runs": [{"report", "stdout", "stderr", "messages",
 // "total_ms"}]}; exit code 0 when everything could be run, whatever came of it.
 #include <unistd.h>
@@ -121,6 +121,11 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
       environment && environment->is_object()) {
     for (const auto& [name, value] : environment->get_object()) {
       if (value.is_string()) task.environment.emplace_back(name, value.get_string());
+    }
+  }
+  if (const json::value* secrets = member(object, "secrets"); secrets && secrets->is_object()) {
+    for (const auto& [name, value] : secrets->get_object()) {
+      if (value.is_string()) task.secrets.emplace_back(name, value.get_string());
     }
   }
   if (const json::value* files = member(object, "files"); files && files->is_array()) {

@@ -47,25 +47,38 @@ class Job:
         (directory / "work").mkdir()
 
     def start(self, code, filename="main.py", arguments=(), restricted=False, allowed=(),
-              carried_bytes_max=64_000_000, **popen):
+              carried_bytes_max=64_000_000, secrets=None, sent=None, **popen):
+        """sent: what of the secrets comes; else all."""
         code = textwrap.dedent(code).encode() if isinstance(code, str) else code
         (self.directory / "in/main.py").write_bytes(code)
         (self.directory / "work" / filename).write_bytes(code)
-        (self.directory / "in/task.json").write_text(json.dumps({
+        task = {
             "filename": filename, "arguments": list(arguments),
             "imports": {"restricted": restricted, "allowed": list(allowed)},
-            "carried_bytes_max": carried_bytes_max}))
+            "carried_bytes_max": carried_bytes_max}
+        if secrets is not None:
+            task["secrets"] = list(secrets)
+            popen["stdin"] = self._secrets(secrets if sent is None else sent)
+        (self.directory / "in/task.json").write_text(json.dumps(task))
         self.control_read, control_write = os.pipe()
         # The control pipe is number 3 inside, as in the sandbox.
         script = f'exec 3>&{control_write}; exec "$@"'
         process = subprocess.Popen(
             ["/bin/bash", "-c", script, "bash", PYTHON, "-I", "-S", "-B", "-u", str(self.runner),
              str(self.directory / "in"), str(self.directory / "work"), SITE_PACKAGES],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            pass_fds=[control_write], start_new_session=True,
+            stdin=popen.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, pass_fds=[control_write], start_new_session=True,
             env={"PATH": "/usr/bin:/bin", "HOME": "/tmp"}, **popen)
         os.close(control_write)
         return process
+
+    def _secrets(self, secrets):
+        """A pipe that holds them, as the engine makes it."""
+        read, write = os.pipe()
+        os.write(write, b"".join(part.encode() + b"\0" for pair in secrets.items()
+                                 for part in pair))
+        os.close(write)
+        return read
 
     def end(self, process, timeout=60):
         try:

@@ -345,3 +345,18 @@ def test_sigterm_while_in_a_long_exit(job):
     ran = job.end(process, timeout=30)
     assert ran.exit_code == 143 and ran.outputs == {"x": 1}
     assert time.monotonic() - started < 20
+
+
+# --- secrets -------------------------------------------------------------------------------------
+
+
+def test_secrets_are_variables_and_standard_input_is_empty(job):
+    ran = job.run("import os, sys; print(os.environ['TOKEN'], os.environ['KEY'], sys.stdin.read())",
+                  secrets={"TOKEN": "hunter22", "KEY": "\u00e9\n"})
+    assert ran.stdout == "hunter22 \u00e9\n \n"
+
+
+def test_without_all_of_its_secrets_a_job_does_not_run(job):
+    ran = job.run("print(1)", secrets={"TOKEN": "a", "KEY": "b"}, sent={"TOKEN": "a"})
+    assert ran.exit_code != 0 and ran.stdout == ""
+    assert "the job's secrets did not arrive" in ran.stderr

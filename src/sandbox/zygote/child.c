@@ -272,6 +272,7 @@ static void become_job(const struct bcai_message* message, const int* descriptor
     must(setrlimit((__rlimit_resource_t)message->limit[i].resource, &value) == 0, __LINE__);
   }
   must(dup2(streams[0], 1) == 1 && dup2(streams[1], 2) == 2, __LINE__);
+  must(!message->secrets || dup2(streams[3], 0) == 0, __LINE__);
   drop_privileges(uid);
   umask(077);
   must(chdir("/work") == 0, __LINE__);
@@ -303,7 +304,7 @@ static void live(int socket, uid_t uid) {
   const int count = receive_message(kSocket, &message, descriptors);
   if (count < 0) _exit(0);
   errno = EBADMSG;
-  must(message.kind == BCAI_RUN && count == (int)message.mounts + 3, __LINE__);
+  must(message.kind == BCAI_RUN && count == (int)(message.mounts + 3 + message.secrets), __LINE__);
   become_job(&message, descriptors, uid);
 }
 

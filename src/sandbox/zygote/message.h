@@ -7,7 +7,8 @@
 //                     the seccomp filter
 //   zygote → engine   READY: libraries loaded. On the child's socket: BORN with the child's pidfd,
 //                     and ENDED when the child has ended
-//   engine → child    PREPARE with mounts; RUN with mounts, then stdout, stderr and control pipe
+//   engine → child    PREPARE with mounts; RUN with mounts, then stdout, stderr, control pipe
+//                     and, where the job has some, the pipe of its secrets
 //   child → engine    PREPARED; RUNNING, with the descriptor that tells of counted calls where the
 //                     kernel has it: the next thing that runs is the job. FAILED ends it
 #pragma once
@@ -46,6 +47,7 @@ struct bcai_message {
   uint32_t landlock;  // READY: its version; 0 is none
   uint32_t mounts;    // detached mounts among the descriptors, first of them, and where they go
   char targets[BCAI_MESSAGE_MOUNTS_MAX][BCAI_MESSAGE_TARGET_BYTES];
+  uint32_t secrets;  // RUN: 1 when a pipe with the job's secrets comes last, to be its stdin
   uint32_t limits;
   struct bcai_message_limit limit[BCAI_MESSAGE_LIMITS_MAX];
 };

@@ -339,6 +339,8 @@ Result<void> dispatch(ZygoteChild& child, const Stage& stage, const Limits& limi
   }
   set_mounts(&message, targets);
   descriptors.insert(descriptors.end(), {streams.out, streams.err, streams.control});
+  if (streams.secrets >= 0) descriptors.push_back(streams.secrets);
+  message.secrets = streams.secrets >= 0 ? 1 : 0;
   for (const ResourceLimit& limit : resource_limits(limits, &cgroups)) {
     BCAI_ASSERT(message.limits < BCAI_MESSAGE_LIMITS_MAX);
     message.limit[message.limits++] = {limit.resource, static_cast<uint64_t>(limit.value)};

@@ -99,6 +99,7 @@ struct ChildStreams {
   int out = -1;
   int err = -1;
   int control = -1;
+  int secrets = -1;  // none
 };
 
 // Gives the child its task; when this returns its code runs. An Error: it does not and never will,

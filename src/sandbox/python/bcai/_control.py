@@ -10,6 +10,8 @@ from _json import encode_basestring_ascii as quote
 from posix import fstat, set_blocking, set_inheritable, write
 from time import monotonic
 
+from bcai import _secrets
+
 _FD = 3
 _LINES_PER_SECOND = 50
 _METRICS_MAX = 256
@@ -106,5 +108,5 @@ def _send(line):
 
 
 def _message(text):
-    cut = text.encode("utf-8", "replace")[:_MESSAGE_BYTES_MAX].decode("utf-8", "ignore")
-    return quote(cut)
+    data = _secrets.hide(text).encode("utf-8", "replace")
+    return quote(data[:_MESSAGE_BYTES_MAX].decode("utf-8", "ignore"))

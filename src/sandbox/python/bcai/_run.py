@@ -36,7 +36,7 @@ from posix import (
 )
 
 import bcai
-from bcai import _collect, _control, _imports
+from bcai import _collect, _control, _imports, _secrets
 
 _TERMINATED = 143  # 128 + SIGTERM
 _TRACEBACK_BYTES_MAX = 60_000
@@ -52,6 +52,7 @@ def main(in_directory, work_directory, site_packages=None, preloaded=None):
     code = _imports.read_file(in_directory + "/main.py")
     if preloaded is None:
         _become_second_process(task.get("proxy"))
+    secrets = _secrets.take(task["secrets"]) if task.get("secrets") else {}
     _control.open_pipe()
     job = _Job(task, code, in_directory, work_directory.rstrip("/"))
     signal(SIGTERM, job.on_terminate)
@@ -60,6 +61,8 @@ def main(in_directory, work_directory, site_packages=None, preloaded=None):
     _collect.reserve_descriptors()
     _collect.reserve_space(job.work_directory + "/.bcai")
     job.prepare(site_packages, preloaded)
+    _secrets.give(secrets)
+    del secrets
     job.leave(job.run())
 
 
@@ -364,11 +367,11 @@ def _message(error):
 
 
 def _cut(text, bytes_max):
-    return text.encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
+    return _secrets.hide(text).encode("utf-8", "replace")[:bytes_max].decode("utf-8", "ignore")
 
 
 def _cut_middle(text, bytes_max):
-    data = text.encode("utf-8", "replace")
+    data = _secrets.hide(text).encode("utf-8", "replace")
     if len(data) <= bytes_max:
         return data.decode("utf-8")
     half = bytes_max // 2
