@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <limits>
@@ -13,6 +14,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/path.h"
+#include "base/seal.h"
 #include "base/units.h"
 
 namespace bcai {
@@ -232,6 +234,40 @@ TEST(Decoder, GathersEveryFinding) {
   EXPECT_EQ(count, 2);
   EXPECT_EQ(colour, "red");
   EXPECT_TRUE(flags.empty());
+}
+
+TEST(Seal, OpensWithTheSameKeyAndSubjectAlone) {
+  // draft-irtf-cfrg-xchacha-03, A.3.1.
+  const std::string text =
+      "Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the "
+      "future, sunscreen would be it.";
+  std::array<uint8_t, 32> key;
+  for (size_t i = 0; i < key.size(); i++) key[i] = static_cast<uint8_t>(0x80 + i);
+  const std::string about = *from_hex("50515253c0c1c2c3c4c5c6c7");
+  const std::string known = *from_hex(
+      "404142434445464748494a4b4c4d4e4f5051525354555657"
+      "bd6d179d3e83d43b9576579493c0e939572a1700252bfaccbed2902c21396cbb"
+      "731c7f1b0b4aa6440bf3a82f4eda7e39ae64c6708c54c216cb96b72e1213b452"
+      "2f8c9ba40db5d945b11b69b982c1bb9e3f3fac2bc369488f76b2383565d3fff9"
+      "21f9664c97637da9768812f615c68b13b52e"
+      "c0875924c1c7987947deafd8780acf49");
+  ASSERT_TRUE(unseal(key, known, about));
+  EXPECT_EQ(*unseal(key, known, about), text);
+  EXPECT_FALSE(unseal(key, known, about + " "));
+  SystemRandom random;
+  const std::string sealed = seal(key, text, "about", random);
+  EXPECT_EQ(*unseal(key, sealed, "about"), text);
+  EXPECT_FALSE(unseal(key, sealed.substr(0, 39), "about"));
+  EXPECT_FALSE(unseal(key, "", "about"));
+  key[0] ^= 1;
+  EXPECT_FALSE(unseal(key, sealed, "about"));
+}
+
+TEST(Text, KnowsUtf8) {
+  for (const char* text : {"", "a", "\u00e9", "\U0001f600"}) EXPECT_TRUE(is_utf8(text)) << text;
+  for (const char* text : {"\xff", "\xc0\x80", "\xed\xa0\x80", "\xe2\x82", "a\x80"}) {
+    EXPECT_FALSE(is_utf8(text)) << text;
+  }
 }
 
 TEST(Decoder, EscapesPointers) {

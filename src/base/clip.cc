@@ -32,6 +32,15 @@ size_t character_length(std::string_view text) {
 
 }  // namespace
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const size_t length = character_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string clip_utf8(std::string_view text, size_t bytes_max) {
   std::string out;
   size_t fitting = 0;  // of `out`, with room for the ellipsis

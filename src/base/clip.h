@@ -11,4 +11,6 @@ namespace bcai {
 // U+FFFD for what is not UTF-8. bytes_max is at least 3.
 std::string clip_utf8(std::string_view text, size_t bytes_max);
 
+bool is_utf8(std::string_view text);
+
 }  // namespace bcai

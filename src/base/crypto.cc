@@ -123,11 +123,6 @@ bool constant_time_equal(std::string_view a, std::string_view b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
-void wipe(std::string* text) {
-  sodium_memzero(text->data(), text->size());
-  text->clear();
-}
-
 SigningKey SigningKey::make(Random& random) {
   std::array<uint8_t, 32> seed;
   random.fill(seed);

@@ -46,9 +46,6 @@ class Sha256Stream {
 
 bool constant_time_equal(std::string_view a, std::string_view b);
 
-// Overwrites the text and empties it, for what must not stay in memory.
-void wipe(std::string* text);
-
 // An Ed25519 key pair; the secret is its 32-byte seed.
 struct SigningKey {
   std::array<uint8_t, 32> seed{};

@@ -108,6 +108,23 @@ void ask_artifacts(Recorder& record, const std::string& owner) {
   record.get(owner, "/v1/artifacts/" + std::string(64, '0'));
 }
 
+void ask_secrets(Recorder& record, const std::string& owner) {
+  const auto send = [&](const char* method, const char* name, std::string value) {
+    record.send(owner, {.method = method,
+                        .target = fmt::format("/v1/secrets/{}", name),
+                        .body = std::move(value)});
+  };
+  send("PUT", "TOKEN", "the first value");
+  send("PUT", "TOKEN", "the second value");
+  send("PUT", "GONE", "a value");
+  send("PUT", "token", "a value");
+  send("PUT", "TOKEN", "");
+  record.get(owner, "/v1/secrets");
+  record.get("", "/v1/secrets");
+  send("DELETE", "GONE", "");
+  send("DELETE", "GONE", "");
+}
+
 void ask_node_side(Recorder& record, TestNetwork& network, const std::string& owner) {
   FakeNode node(network);
   const std::string token = node.session();
@@ -117,7 +134,12 @@ void ask_node_side(Recorder& record, TestNetwork& network, const std::string& ow
   record.post("", "/v1/nodes/challenge", json::object{{"public_key", std::string(64, 'a')}});
   record.post("", "/v1/nodes/challenge", json::object{{"public_key", 5}});
   record.post(owner, "/v1/nodes", json::object{{"name", "x"}});
-  record.post(owner, "/v1/jobs", json::object{{"code", "print(1)"}, {"environment", {{"A", "b"}}}});
+  record.post(
+      owner, "/v1/jobs",
+      json::object{
+          {"code", "print(1)"}, {"environment", {{"A", "b"}}}, {"secrets", json::array{"TOKEN"}}});
+  record.post(owner, "/v1/jobs",
+              json::object{{"code", "print(1)"}, {"secrets", json::array{"GONE"}}});
   const json::object poll{{"free", encode(FakeNode::free())}, {"held", json::array()}};
   const Answer leases = record.post(token, of_node + "/leases?wait=5", poll);
   record.post(token, of_node + "/leases", json::object{{"fre", 1}});
@@ -141,6 +163,10 @@ void ask_node_side(Recorder& record, TestNetwork& network, const std::string& ow
   append(epoch + "&offset=999");
   append("offset=0");
   append("epoch=999&offset=0");
+  record.get(token, attempt + "/secrets?" + epoch);
+  record.get(token, attempt + "/secrets?epoch=999");
+  record.get(token, attempt + "/secrets");
+  record.get(owner, attempt + "/secrets?" + epoch);
   ask_users_side(record, owner, lease.job.text());
   AttemptResult result = FakeNode::finished(static_cast<int64_t>(log.size()));
   result.error = {.type = "ValueError", .message = "x", .traceback = "y", .line = 3};
@@ -168,6 +194,7 @@ void ask_everything() {
   ask_jobs(record, owner, member);
   ask_keys(record, owner);
   ask_artifacts(record, owner);
+  ask_secrets(record, owner);
   ask_node_side(record, network, owner);
 }
 

@@ -5,10 +5,12 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "coordinator/api/answer.h"
 #include "coordinator/api/routes.h"
 #include "coordinator/metrics.h"
 #include "coordinator/store/keys.h"
+#include "coordinator/store/secrets.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -38,6 +40,7 @@ struct Coordinator::Impl {
   std::unique_ptr<LogStore> logs;
   std::unique_ptr<ArtifactStore> artifacts;
   std::unique_ptr<store::Database> database;
+  std::unique_ptr<Vault> vault;
   std::unique_ptr<DatabaseGate> gate;
   std::unique_ptr<Timer> timer;
   std::unique_ptr<Authenticator> authenticator;
@@ -55,6 +58,7 @@ struct Coordinator::Impl {
   std::atomic<net::Server*> listening{nullptr};  // for the metrics
 
   Result<void> open_files();
+  Result<void> open_vault();
   Result<void> start();
   Result<void> make_parts();
   void stop();
@@ -71,6 +75,18 @@ Result<void> Coordinator::Impl::open_files() {
   BCAI_TRY_ASSIGN(database, store::Database::open(directory / "coordinator.db"));
   BCAI_TRY_ASSIGN(logs, LogStore::open(directory / "logs"));
   BCAI_TRY_ASSIGN(artifacts, ArtifactStore::open(directory / "artifacts"));
+  return {};
+}
+
+Result<void> Coordinator::Impl::open_vault() {
+  int64_t secrets = 0;
+  BCAI_TRY(database->read_now([&](store::Connection& db) -> Result<void> {
+    BCAI_TRY_ASSIGN(secrets, store::count_secrets(db));
+    return {};
+  }));
+  const std::filesystem::path& file = options.secrets_key_file;
+  BCAI_TRY_ASSIGN(vault, Vault::open(file.empty() ? options.data_directory / "secrets.key" : file,
+                                     secrets > 0, random));
   return {};
 }
 
@@ -125,6 +141,8 @@ Result<void> Coordinator::Impl::make_parts() {
                                                  .random = random,
                                                  .timing = options.timing,
                                                  .uploads = options.uploads,
+                                                 .vault = *vault,
+                                                 .tls = !options.tls_key_file.empty(),
                                                  .observer = std::move(observer),
                                                  .version = BCAI_VERSION});
   return {};
@@ -142,8 +160,10 @@ net::ServerOptions Coordinator::Impl::server_options() {
 }
 
 Result<void> Coordinator::Impl::start() {
+  forbid_core_dumps();
   raise_open_files_limit();  // each node and each client that waits holds a connection
   BCAI_TRY(open_files());
+  BCAI_TRY(open_vault());
   BCAI_TRY(database->write(
       [this](store::Connection& db) { return grace(db, clock.wall(), options.timing); }));
   BCAI_TRY_ASSIGN(checker, policy::Checker::start({.python = options.checker_python}));

@@ -19,6 +19,7 @@ struct CoordinatorOptions {
   std::string listen = "127.0.0.1:8080";  // or "unix:/path"
   std::string tls_certificate_file;
   std::string tls_key_file;
+  std::filesystem::path secrets_key_file;  // "" is data_directory/secrets.key; made when absent
   std::string checker_python = "/usr/bin/python3";
   std::string program = "/proc/self/exe";  // bcai: runs programs again whose replicas differ
   Timing timing;

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <set>
 
+#include "base/clip.h"
 #include "protocol/network.h"
+#include "protocol/secret.h"
 
 namespace bcai {
 namespace {
@@ -15,31 +17,6 @@ constexpr int64_t kMemoryBytesMin = 16'000'000;
 constexpr int64_t kDiskBytesMin = 1'000'000;
 constexpr int64_t kBytesMax = 100'000'000'000'000;
 constexpr int64_t kReplicasMax = 5;
-
-bool is_utf8(std::string_view text) {
-  size_t i = 0;
-  while (i < text.size()) {
-    const auto lead = static_cast<unsigned char>(text[i]);
-    const size_t length = lead < 0x80       ? 1
-                          : lead >> 5 == 6  ? 2
-                          : lead >> 4 == 14 ? 3
-                          : lead >> 3 == 30 ? 4
-                                            : 0;
-    if (length == 0 || i + length > text.size()) return false;
-    uint32_t point = length == 1 ? lead : lead & (0xFFU >> (length + 1));
-    for (size_t k = 1; k < length; ++k) {
-      const auto next = static_cast<unsigned char>(text[i + k]);
-      if (next >> 6 != 2) return false;
-      point = point << 6 | (next & 63U);
-    }
-    constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < kSmallest[length] || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000)) {
-      return false;
-    }
-    i += length;
-  }
-  return true;
-}
 
 bool is_relative_path(std::string_view path) {
   if (path.empty() || path.size() > 255 || path.front() == '/' || path.back() == '/') return false;
@@ -194,6 +171,21 @@ void read_network(Decoder& in, JobSpec& spec) {
   }
 }
 
+void read_secrets(Decoder& in, JobSpec& spec) {
+  in.read("secrets", spec.secrets, kSecretsMax, {.bytes_min = 1, .bytes_max = 64});
+  std::set<std::string_view> names;
+  for (size_t i = 0; i < spec.secrets.size(); ++i) {
+    const std::string& name = spec.secrets[i];
+    const auto add = [&](std::string message) {
+      in.findings()->push_back({.pointer = fmt::format("{}/{}", in.pointer_to("secrets"), i),
+                                .message = std::move(message)});
+    };
+    if (auto good = check_secret_name(name); !good) add(good.error().message);
+    if (!names.insert(name).second) add(fmt::format("'{}' is there twice", name));
+    if (spec.environment.contains(name)) add(fmt::format("'{}' is in environment too", name));
+  }
+}
+
 void read_program(Decoder& in, JobSpec& spec) {
   in.read("program", spec.program, {.bytes_max = 255});
   in.read("inputs", spec.inputs, 256, {.bytes_min = 1, .bytes_max = 255});
@@ -227,6 +219,7 @@ void check_program_members(Decoder& in, const JobSpec& spec) {
   if (!spec.network_allow.empty()) in.add("network", "is for Python");
   if (!spec.allowed_imports.empty()) in.add("allowed_imports", "are for Python");
   if (!spec.environment.empty()) in.add("environment", "is for Python");
+  if (!spec.secrets.empty()) in.add("secrets", "are for Python");
 }
 
 std::string default_name(const JobSpec& spec) {
@@ -258,6 +251,7 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   in.read("arguments", spec.arguments, 256);
   read_files(in, spec.files);
   in.read("environment", spec.environment, 64);
+  read_secrets(in, spec);
   read_packages(in, spec);
   read_network(in, spec);
   if (const json::value* hardware = in.take("hardware"); hardware != nullptr) {
@@ -312,6 +306,7 @@ json::value encode(const JobSpec& spec, bool with_code) {
   json::object environment;
   for (const auto& [name, text] : spec.environment) environment[name] = text;
   out["environment"] = std::move(environment);
+  out["secrets"] = strings(spec.secrets);
   out["requirements"] = strings(spec.requirements);
   out["python_version"] = spec.python_version;
   if (spec.environment_lock) out["environment_lock"] = packaging::encode(*spec.environment_lock);

@@ -46,7 +46,8 @@ struct JobSpec {
   std::vector<std::string> arguments;         // sys.argv[1:]
   std::vector<InputFile> files;
   std::map<std::string, std::string> environment;
-  std::vector<std::string> requirements;            // PEP 508 names with version specifiers
+  std::vector<std::string> secrets;       // names, of the submitter's secrets; variables of the job
+  std::vector<std::string> requirements;  // PEP 508 names with version specifiers
   std::optional<packaging::Lock> environment_lock;  // of an earlier job; instead of requirements
   std::string python_version;                       // "3.11" or "3.11.2"; "" is any
   std::vector<std::string> network_allow;           // host:port that it reaches; none but these

@@ -8,7 +8,7 @@
 //   POST /v1/nodes/{id}/heartbeat      Heartbeat                            → HeartbeatReply
 //   POST /v1/attempts/{id}/logs?epoch=E&offset=N   records                  → {offset}
 //   POST /v1/attempts/{id}/result?epoch=E          AttemptResult            → {published}
-//   GET, PUT /v1/artifacts/{sha256}
+//   GET, PUT /v1/artifacts/{sha256}; GET /v1/attempts/{id}/secrets?epoch=E (protocol/secret.h)
 // All but the first two carry `Authorization: Bearer <session>`; the second carries the operator's
 // key (role node) and a signature, by the node's own key, over the nonce.
 #pragma once

@@ -7,6 +7,7 @@
 #include "protocol/node.h"
 #include "protocol/problem.h"
 #include "protocol/result.h"
+#include "protocol/secret.h"
 #include "protocol/state.h"
 
 namespace bcai {
@@ -106,6 +107,17 @@ TEST(JobSpec, ReachesTheHostsItNamesAndNoOthers) {
     EXPECT_NE(with(bad).find("/network/allow"), std::string::npos) << bad;
   }
   EXPECT_NE(findings_of(R"j({"code":"x","network":{"deny":[]}})j"), "");
+}
+
+TEST(Secret, GoesWhereNobodyElseReads) {
+  for (const char* endpoint : {"https://example.org", "unix:/run/socket", "http://127.0.0.1:8080",
+                               "http://localhost", "http://[::1]:8080", "http://localhost:1/"}) {
+    EXPECT_TRUE(keeps_secrets(endpoint)) << endpoint;
+  }
+  for (const char* endpoint : {"http://example.org", "http://10.0.0.1:8080",
+                               "http://localhost.example.org", "http://127.0.0.1.example.org:80"}) {
+    EXPECT_FALSE(keeps_secrets(endpoint)) << endpoint;
+  }
 }
 
 TEST(Network, PatternsOfOperators) {

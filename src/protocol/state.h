@@ -59,7 +59,7 @@ enum class Outcome : uint8_t {
   kOverProcesses,
   kCancelled,
   kPolicyViolation,
-  kEnvironmentFailed,  // its requirements or its environment lock cannot be met
+  kEnvironmentFailed,  // its requirements, its environment lock or its secrets cannot be met
   kNodeFailure,        // says nothing about the job
 };
 

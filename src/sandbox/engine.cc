@@ -10,8 +10,8 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/crypto.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "sandbox/bundle.h"
 #include "sandbox/collect.h"
 #include "sandbox/engine.h"

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <limits>
 
-#include "base/crypto.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "base/seal.h"
 
 namespace bcai::sandbox {
 namespace {

@@ -41,6 +41,11 @@ void send_heartbeat(Services& services, Call call);
 // attempts.cc
 void append_logs(Services& services, Call call);
 void send_result(Services& services, Call call);
+// secrets.cc
+void put_secret(Services& services, Call call);
+void list_secrets(Services& services, Call call);
+void delete_secret(Services& services, Call call);
+void get_attempt_secrets(Services& services, Call call);
 // keys.cc
 void create_api_key(Services& services, Call call);
 void list_api_keys(Services& services, Call call);

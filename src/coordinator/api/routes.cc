@@ -8,8 +8,8 @@
 namespace bcai::coordinator {
 namespace {
 
-constexpr size_t kNone = 4096;  // a body that nobody reads
-constexpr size_t kSmall = 64 << 10;
+constexpr size_t kNone = 4096;       // a body that nobody reads
+constexpr size_t kSmall = 64 << 10;  // a secret of the largest size, too
 constexpr size_t kNode = 4 << 20;
 constexpr size_t kJob = 8 << 20;
 constexpr size_t kResult = 16 << 20;
@@ -35,6 +35,10 @@ constexpr ApiRoute kRoutes[] = {
     {"POST",   "/v1/nodes/{id}/heartbeat", Access::kSession, send_heartbeat,        kNode},
     {"POST",   "/v1/attempts/{id}/logs",  Access::kSession,  append_logs,           kNode},
     {"POST",   "/v1/attempts/{id}/result", Access::kSession, send_result,           kResult},
+    {"GET",    "/v1/attempts/{id}/secrets", Access::kSession, get_attempt_secrets,  kNone},
+    {"GET",    "/v1/secrets",             Access::kUser,     list_secrets,          kNone},
+    {"PUT",    "/v1/secrets/{name}",      Access::kUser,     put_secret,            kSmall},
+    {"DELETE", "/v1/secrets/{name}",      Access::kUser,     delete_secret,         kNone},
     {"POST",   "/v1/keys",                Access::kOwner,    create_api_key,        kSmall},
     {"GET",    "/v1/keys",                Access::kOwner,    list_api_keys,         kNone},
     {"DELETE", "/v1/keys/{id}",           Access::kOwner,    revoke_api_key,        kNone},

@@ -14,6 +14,7 @@
 #include "coordinator/api/referee.h"
 #include "coordinator/api/timer.h"
 #include "coordinator/api/upload_limits.h"
+#include "coordinator/api/vault.h"
 #include "coordinator/api/watch.h"
 #include "coordinator/files/artifact_store.h"
 #include "coordinator/files/log_store.h"
@@ -48,6 +49,8 @@ struct Services {
   Random& random;
   Timing timing;
   UploadLimits uploads;
+  const Vault& vault;
+  bool tls;  // what comes and goes is encrypted
   Observer observer;
   std::string version;
 };

@@ -13,8 +13,10 @@
 #include "coordinator/api/job_json.h"
 #include "coordinator/programs/quote.h"
 #include "coordinator/store/artifacts.h"
+#include "coordinator/store/secrets.h"
 #include "packaging/requirement.h"
 #include "protocol/network.h"
+#include "protocol/secret.h"
 
 namespace bcai::coordinator {
 namespace {
@@ -130,9 +132,40 @@ Result<void> check_files(store::Connection& db, Pending& pending) {
   return error(ErrorCode::kFailedPrecondition, "files of the job are missing");
 }
 
+// Each is one of the submitter's; an owner key, too, names only its own.
+Result<void> check_secrets(store::Connection& db, Pending& pending) {
+  const std::vector<std::string>& names = pending.submission.spec.secrets;
+  if (names.empty()) return {};
+  BCAI_TRY_ASSIGN(const auto known, store::list_secrets(db, pending.call.who.key));
+  std::string list;
+  for (const auto& secret : known) list += (list.empty() ? "" : ", ") + secret.name;
+  int64_t bytes = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const auto found = std::find_if(known.begin(), known.end(),
+                                    [&](const auto& secret) { return secret.name == names[i]; });
+    if (found != known.end()) {
+      bytes += found->bytes;
+      continue;
+    }
+    pending.findings.push_back(
+        {.pointer = fmt::format("/secrets/{}", i),
+         .message = fmt::format("this key has no secret {}; {}", names[i],
+                                list.empty() ? "it has none" : "it has " + list)});
+  }
+  if (bytes > static_cast<int64_t>(kSecretsBytesMax)) {
+    pending.findings.push_back(
+        {.pointer = "/secrets",
+         .message =
+             fmt::format("take {} bytes together, expected at most {}", bytes, kSecretsBytesMax)});
+  }
+  if (pending.findings.empty()) return {};
+  return error(ErrorCode::kInvalidArgument, "the job names secrets that it cannot have");
+}
+
 Result<void> commit(Services& services, store::Connection& db, Pending& pending) {
   pending.findings.clear();
   BCAI_TRY(check_files(db, pending));
+  BCAI_TRY(check_secrets(db, pending));
   BCAI_TRY_ASSIGN(const Submitted submitted, submit(db, services.clock.wall(), pending.submission));
   pending.created = submitted.created;
   BCAI_TRY_ASSIGN(const JobRecord record, find_job(db, pending.submission.id));

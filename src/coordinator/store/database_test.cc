@@ -189,6 +189,7 @@ TEST_F(StoreTest, ADatabaseOfANewerProgramIsRefused) {
 // As it was before the second migration.
 Result<void> make_first(Connection& c) {
   return c.execute(
+      "DROP TABLE secrets;"
       "ALTER TABLE keys DROP COLUMN network;"
       "ALTER TABLE artifact_uses DROP COLUMN input;"
       "ALTER TABLE attempts DROP COLUMN commitment;"

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kMigrations[] = {
     "migrations/0001_first.sql", "migrations/0002_unused_uploads.sql",
     "migrations/0003_replicas.sql", "migrations/0004_artifact_inputs.sql",
-    "migrations/0005_key_network.sql"};
+    "migrations/0005_key_network.sql", "migrations/0006_secrets.sql"};
 
 constexpr const char* kJournal =
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
