@@ -22,7 +22,7 @@ from bcai.errors import JobFailed
 from bcai.follow import Follower, Item, JobChanged, JobEnded, LogLine
 from bcai.http import client_options, failure, response_of, send_arguments
 from bcai.outputs import Outputs
-from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord
+from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord, Secret
 from bcai.spec import JobDraft, JobMaker
 from bcai.state import (
     RECEIPT_FILE,
@@ -100,6 +100,9 @@ class AsyncConnection:
                 self._client = httpx.AsyncClient(**options)
             return self._client
 
+    def refuse_open(self) -> None:
+        config.refuse_open(self._target)
+
     async def close(self) -> None:
         async with self._lock:
             if self._client is not None:
@@ -151,6 +154,16 @@ class AsyncSDK(JobMaker["AsyncJob"]):
 
     async def whoami(self) -> dict[str, str]:
         return await self._connection.run(flows.whoami(self._connection.retry))
+
+    async def secrets(self) -> list[Secret]:
+        return await self._connection.run(flows.secrets(self._connection.retry))
+
+    async def set_secret(self, name: str, value: str) -> None:
+        self._connection.refuse_open()
+        await self._connection.run(flows.set_secret(name, value, self._connection.retry))
+
+    async def delete_secret(self, name: str) -> None:
+        await self._connection.run(flows.delete_secret(name, self._connection.retry))
 
     async def close(self) -> None:
         await self._connection.close()

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from bcai.errors import FailedPrecondition, InvalidArgument
 
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _KEYS = frozenset({"endpoint", "api_key", "ca_file", "python"})
 
 
@@ -47,6 +48,18 @@ def resolve(
     key = api_key or environment.get("BCAI_API_KEY") or (file.get("api_key") if same else None)
     ca = ca_file or environment.get("BCAI_CA_FILE") or (file.get("ca_file") if same else None)
     return Target(chosen, key or None, ca or None)
+
+
+def refuse_open(target: Target | None) -> None:
+    """Raises FailedPrecondition when others could read on the way what is sent there."""
+    if target is None or not target.endpoint.startswith("http://"):
+        return
+    host = target.endpoint.removeprefix("http://").split("/", 1)[0]
+    if host.rpartition(":")[0] in _LOOPBACK or host in _LOOPBACK:
+        return
+    raise FailedPrecondition(
+        f"{target.endpoint} is not encrypted: a secret goes over https:// or to this machine alone"
+    )
 
 
 def check_endpoint(endpoint: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bcai.errors import DataLoss, DeadlineExceeded, FailedPrecondition, InternalError, JobFailed
-from bcai.records import ArtifactInfo, JobEvent, JobRecord, Node, ResultRecord
+from bcai.records import ArtifactInfo, JobEvent, JobRecord, Node, ResultRecord, Secret
 from bcai.spec import JobDraft, LocalFile
 from bcai.wire import Flow, Request, Response, Retry, exchange, fetch, problem_of
 
@@ -68,6 +68,21 @@ def nodes(retry: Retry) -> Flow[list[Node]]:
 def whoami(retry: Retry) -> Flow[dict[str, str]]:
     answer = yield from fetch(Request("GET", "/v1/whoami"), retry)
     return {key: str(answer.get(key, "")) for key in ("key_id", "name", "role")}
+
+
+def secrets(retry: Retry) -> Flow[list[Secret]]:
+    answer = yield from fetch(Request("GET", "/v1/secrets"), retry)
+    return [Secret.from_json(item) for item in answer.get("secrets", [])]
+
+
+def set_secret(name: str, value: str, retry: Retry) -> Flow[None]:
+    headers = {"Content-Type": "application/octet-stream"}
+    request = Request("PUT", _secret_path(name), headers=headers, body=value.encode())
+    yield from _do(request, retry)
+
+
+def delete_secret(name: str, retry: Retry) -> Flow[None]:
+    yield from _do(Request("DELETE", _secret_path(name)), retry)
 
 
 def cancel(job_id: str, retry: Retry) -> Flow[JobRecord]:
@@ -228,6 +243,17 @@ def _offset_of(response: Response) -> int | None:
     except (ValueError, AttributeError):
         return None
     return offset if isinstance(offset, int) else None
+
+
+def _do(request: Request, retry: Retry) -> Flow[None]:
+    """For an answer without a body."""
+    response = yield from exchange(request, retry)
+    if not response.ok:
+        raise problem_of(request, response)
+
+
+def _secret_path(name: str) -> str:
+    return f"/v1/secrets/{quote(name, safe='')}"
 
 
 def _job_path(job_id: str) -> str:

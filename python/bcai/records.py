@@ -384,6 +384,25 @@ class ResultRecord:
 
 
 @dataclass(frozen=True)
+class Secret:
+    """A value that jobs get and nobody is shown; ``bytes`` is its size."""
+
+    name: str
+    bytes: int
+    created_at: datetime | None
+    updated_at: datetime | None
+
+    @staticmethod
+    def from_json(data: Json) -> Secret:
+        return Secret(
+            name=_text(data, "name"),
+            bytes=_int(data, "bytes"),
+            created_at=_time(data, "created_at"),
+            updated_at=_time(data, "updated_at"),
+        )
+
+
+@dataclass(frozen=True)
 class Node:
     """A machine of the network. ``state`` is ``online``, ``silent`` or ``offline``.
 

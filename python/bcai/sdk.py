@@ -18,7 +18,7 @@ from bcai.errors import JobFailed
 from bcai.follow import Follower, Item, JobChanged, JobEnded, LogLine
 from bcai.http import client_options, failure, response_of, send_arguments
 from bcai.outputs import Outputs
-from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord
+from bcai.records import JobEvent, JobRecord, Node, Progress, ResultRecord, Secret
 from bcai.spec import JobDraft, JobMaker
 from bcai.state import (
     RECEIPT_FILE,
@@ -95,6 +95,9 @@ class Connection:
                 self._client = httpx.Client(**options)
             return self._client
 
+    def refuse_open(self) -> None:
+        config.refuse_open(self._target)
+
     def close(self) -> None:
         with self._lock:
             if self._client is not None:
@@ -156,6 +159,24 @@ class SDK(JobMaker["Job"]):
     def whoami(self) -> dict[str, str]:
         """``key_id``, ``name`` and ``role`` of the API key in use."""
         return self._connection.run(flows.whoami(self._connection.retry))
+
+    def secrets(self) -> list[Secret]:
+        """Your secrets by name: sizes and dates, never values."""
+        return self._connection.run(flows.secrets(self._connection.retry))
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Stores a value, encrypted, for jobs made with ``secrets=[name]``.
+
+        Such a job finds it in ``os.environ[name]``; its output is searched for it. ``name`` is as
+        of a variable, A-Z, 0-9 and _; ``value`` takes 1 byte to 64 KiB. Raises FailedPrecondition
+        rather than send it where others could read it on the way.
+        """
+        self._connection.refuse_open()
+        self._connection.run(flows.set_secret(name, value, self._connection.retry))
+
+    def delete_secret(self, name: str) -> None:
+        """Deletes it. Jobs that name it and have not begun will fail. Raises NotFound."""
+        self._connection.run(flows.delete_secret(name, self._connection.retry))
 
     def close(self) -> None:
         """Closes the connections and, when it is the last user, the private network."""

@@ -64,6 +64,7 @@ class JobMaker(Generic[J]):
         arguments: Iterable[object] = (),
         files: Files | None = None,
         environment: Mapping[str, str] | None = None,
+        secrets: Iterable[str] = (),
         environment_lock: Mapping[str, Any] | None = None,
         python_version: str | None = None,
         network: Mapping[str, Any] | None = None,
@@ -86,7 +87,8 @@ class JobMaker(Generic[J]):
         bytes or as ``"8GB"``. ``requirements`` are Python packages as PEP 508 writes them, added to
         what the node has; ``environment_lock``, in their place, is ``result.environment_lock`` of
         an earlier job and gives the same packages to the byte. ``network`` names the hosts that
-        the job reaches, ``{"allow": ["pypi.org:443"]}``; without it, none. ``timeout`` is the
+        the job reaches, ``{"allow": ["pypi.org:443"]}``; without it, none. ``secrets`` are names
+        of values that ``set_secret`` stored: variables of the job's process. ``timeout`` is the
         wall-clock limit of one attempt and ``queue_timeout`` of the wait before the first, in
         seconds. ``max_retries`` counts retries of attempts that failed through no fault of the job.
         ``files`` are put into the job's
@@ -106,6 +108,7 @@ class JobMaker(Generic[J]):
             files=files,
             id=id,
             requirements=requirements,
+            secrets=secrets,
             arguments=arguments,
             allow_imports=allow_imports,
             hardware=dict(hardware) if hardware is not None else None,
@@ -137,6 +140,7 @@ def _draft(
     allow_imports: Iterable[str],
     arguments: Iterable[object],
     requirements: Iterable[str],
+    secrets: Iterable[str],
     **members: Any,
 ) -> JobDraft:
     """Raises InvalidArgument for what can be told without the network; the rest is told by it."""
@@ -163,6 +167,7 @@ def _draft(
     lists = {
         "arguments": [str(item) for item in arguments],
         "requirements": _texts("requirements", requirements),
+        "secrets": _texts("secrets", secrets),
         "allowed_imports": _texts("allow_imports", allow_imports),
     }
     spec |= {name: items for name, items in lists.items() if items}

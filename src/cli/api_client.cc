@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/api_client.h"
 
+#include "base/seal.h"
 #include "protocol/problem.h"
+#include "protocol/secret.h"
 
 namespace bcai::cli {
 namespace {
@@ -188,6 +190,33 @@ Result<json::value> ApiClient::create_key(const std::string& name, const std::st
   if (network) key["network"] = json::object{{"allow", json::value_from(*network)}};
   request.body = to_text(key);
   return send(request);
+}
+
+Result<json::value> ApiClient::secrets() { return get("/v1/secrets"); }
+
+Result<void> ApiClient::put_secret(const std::string& name, const std::string& value) {
+  if (!keeps_secrets(options_.endpoint)) {
+    return error(ErrorCode::kFailedPrecondition,
+                 "{} is not encrypted: a secret goes over https:// or to this machine alone",
+                 options_.endpoint);
+  }
+  net::ClientRequest request;
+  request.method = "PUT";
+  request.target = "/v1/secrets/" + net::percent_encode(name);
+  request.headers = {{"Content-Type", "application/octet-stream"}};
+  request.body = value;
+  const Result<json::value> sent = send(request);
+  wipe(&request.body);
+  if (!sent) return sent.error();
+  return {};
+}
+
+Result<void> ApiClient::delete_secret(const std::string& name) {
+  net::ClientRequest request;
+  request.method = "DELETE";
+  request.target = "/v1/secrets/" + net::percent_encode(name);
+  BCAI_TRY(send(request));
+  return {};
 }
 
 Result<void> ApiClient::revoke_key(const std::string& id) {

@@ -87,6 +87,10 @@ class ApiClient {
   Result<json::value> create_key(const std::string& name, const std::string& role,
                                  const std::optional<std::vector<std::string>>& network);
   Result<void> revoke_key(const std::string& id);
+  Result<json::value> secrets();
+  // kFailedPrecondition where others could read it on the way.
+  Result<void> put_secret(const std::string& name, const std::string& value);
+  Result<void> delete_secret(const std::string& name);
 
   void cancel() { client_.cancel(); }
   const std::string& endpoint() const { return options_.endpoint; }

@@ -64,6 +64,9 @@ TEST(Arguments, RepeatableOptionsTakeOneValueEach) {
   EXPECT_EQ(locked.job.environment_lock, "r.json");
   EXPECT_EQ(locked.job.allow_hosts, (Words{"a:1", "b:2"}));
   EXPECT_EQ(run.job.file, "train.py");
+  const auto secret = parsed<RunOptions>({"run", "--secret", "A", "--secret", "B", "train.py"});
+  EXPECT_EQ(secret.job.secrets, (Words{"A", "B"}));
+  EXPECT_EQ(secret.job.file, "train.py");
 }
 
 TEST(Arguments, NestedCommands) {

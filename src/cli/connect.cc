@@ -9,10 +9,10 @@ std::filesystem::path local_directory(const Context& context) {
 }
 
 // The record of local runs: opened here, or served by a run that is under way.
-Result<Connected> connect_to_record(Context& context) {
-  const std::filesystem::path directory = local_directory(context) / "0";
+Result<Connected> connect_to_record(Context& context, bool make) {
+  const std::filesystem::path directory = local_directory(context) / kLocalRecord;
   std::error_code ignored;
-  if (!std::filesystem::exists(directory / "key", ignored)) {
+  if (!make && !std::filesystem::exists(directory / "key", ignored)) {
     return error(
         ErrorCode::kInvalidArgument,
         "no coordinator is configured and nothing ran on this machine yet: start `bcai up`, "
@@ -66,9 +66,10 @@ Result<ApiClient> connect_to_network(const Connection& connection, Context& cont
   return ApiClient::make(client);
 }
 
-Result<Connected> connect(const Connection& connection, Context& context) {
+Result<Connected> connect(const Connection& connection, Context& context, bool make) {
   apply(connection, context.settings);
-  if (context.settings.value(SettingKey::kEndpoint).empty()) return connect_to_record(context);
+  if (context.settings.value(SettingKey::kEndpoint).empty())
+    return connect_to_record(context, make);
   BCAI_TRY_ASSIGN(ApiClient api, connect_to_network(connection, context));
   return Connected{std::move(api), nullptr};
 }

@@ -23,7 +23,9 @@ void apply(const Connection& connection, Settings& settings);
 // Never in this process. kInvalidArgument without an endpoint.
 Result<ApiClient> connect_to_network(const Connection& connection, Context& context);
 
-Result<Connected> connect(const Connection& connection, Context& context);
+// Without an endpoint: to the record of the runs on this machine. kInvalidArgument when there is
+// none and `make` is false.
+Result<Connected> connect(const Connection& connection, Context& context, bool make = false);
 
 // `last` becomes the newest job's id; other texts stay.
 Result<std::string> resolve_job(ApiClient& api, const std::string& job);

@@ -40,6 +40,7 @@ int execute(const CancelOptions& options, Context& context);
 int execute(const WaitOptions& options, Context& context);
 int execute(const NodesOptions& options, Context& context);
 int execute(const KeysOptions& options, Context& context);
+int execute(const SecretOptions& options, Context& context);
 int execute(const UpOptions& options, Context& context);
 int execute(const LocalOptions& options, Context& context);
 int execute(const CoordinatorOptions& options, Context& context);

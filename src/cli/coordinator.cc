@@ -31,6 +31,7 @@ int execute(const CoordinatorOptions& options, Context& context) {
   start.listen = options.listen;
   start.tls_certificate_file = options.tls_certificate;
   start.tls_key_file = options.tls_key;
+  start.secrets_key_file = options.secrets_key;
   start.checker_python = context.settings.value(SettingKey::kPython);
   if (options.uploads_bytes_max) start.uploads.key_bytes_max = *options.uploads_bytes_max;
   const Result<DirectoryLock> lock = DirectoryLock::take(start.data_directory);

@@ -115,6 +115,11 @@ void add_package_options(CLI::App* app, JobOptions& job) {
            "A host that the job reaches, as in pypi.org:443 (repeatable); else none");
 }
 
+void add_secrets(CLI::App* app, JobOptions& job) {
+  add_list(app, "--secret", job.secrets, "NAME",
+           "A secret of yours (`bcai secret set NAME`) as a variable of the job (repeatable)");
+}
+
 void add_program_options(CLI::App* app, JobOptions& job) {
   add_list(app, "--input", job.inputs, "[NAME=]FILE",
            "An input of a native program and its .npy file (repeatable)");
@@ -204,6 +209,7 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
       ->allow_extra_args(false);
   add_list(app, "--file", job.files, "PATH[:DEST]",
            "A file or directory to put into the job's working directory (repeatable)");
+  add_secrets(app, job);
   add_program_options(app, job);
   add_list(app, "--allow-import", job.allowed_imports, "MODULE",
            "A module the import policy would refuse (repeatable)");
@@ -319,6 +325,7 @@ void Declarations::add_network_commands() {
       ->type_name("PATH");
   add_coordinator_commands();
   add_key_commands();
+  add_secret_commands();
   add_node_commands();
   add_audit_commands();
 }
@@ -340,6 +347,10 @@ void Declarations::add_coordinator_commands() {
                          ->type_name("PATH");
   certificate->needs(key);
   key->needs(certificate);
+  coordinator
+      ->add_option("--secrets-key", coordinator_.secrets_key,
+                   "File of the key of secrets; default: secrets.key in the data directory")
+      ->type_name("PATH");
   coordinator->add_option("--python", coordinator_.python, "Interpreter that checks jobs' syntax")
       ->type_name("PATH");
   add_uploads_max(coordinator, coordinator_.uploads_bytes_max);
@@ -382,6 +393,40 @@ void Declarations::add_key_commands() {
   });
   revoke->fallthrough();
   revoke->add_option("ID", keys_.id, "The key's id")->required();
+}
+
+void Declarations::add_secret_commands() {
+  CLI::App* secret = add(app_.get(), "secret", "Keeps values that jobs get and nobody is shown",
+                         "bcai secret set HF_TOKEN < token.txt\n"
+                         "  bcai run train.py --secret HF_TOKEN\n\n"
+                         "Without an endpoint they are kept on this machine, encrypted, for the "
+                         "runs there.",
+                         nullptr);
+  CLI::App* set = add(secret, "set", "Stores a value: standard input, or asked for without echo",
+                      "bcai secret set HF_TOKEN < token.txt", [this] {
+                        secret_.verb = SecretOptions::Verb::kSet;
+                        return secret_;
+                      });
+  set->add_option("NAME", secret_.name, "As a variable: A-Z, 0-9 and _")->required();
+  set->add_option("--from-file", secret_.from_file,
+                  "All of this file; of standard input a line break at the end is dropped")
+      ->type_name("PATH");
+  CLI::App* list =
+      add(secret, "list", "Names, sizes and dates; never the values", "bcai secret list", [this] {
+        secret_.verb = SecretOptions::Verb::kList;
+        return secret_;
+      });
+  add_json(list, secret_.json);
+  CLI::App* remove = add(secret, "delete", "Deletes a value; jobs that name it fail",
+                         "bcai secret delete HF_TOKEN", [this] {
+                           secret_.verb = SecretOptions::Verb::kDelete;
+                           return secret_;
+                         });
+  remove->add_option("NAME", secret_.name, "The secret's name")->required();
+  for (CLI::App* app : {set, list, remove}) {
+    add_connection(app, secret_.connection);
+    add_data_directory(app, secret_.data_directory);
+  }
 }
 
 void Declarations::add_node_commands() {

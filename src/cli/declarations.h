@@ -39,6 +39,7 @@ class Declarations {
   void add_network_commands();
   void add_coordinator_commands();
   void add_key_commands();
+  void add_secret_commands();
   void add_node_commands();
   void add_audit_commands();
   void add_machine_commands();
@@ -65,6 +66,7 @@ class Declarations {
   WaitOptions wait_;
   NodesOptions nodes_;
   KeysOptions keys_;
+  SecretOptions secret_;
   UpOptions up_;
   LocalOptions local_;
   CoordinatorOptions coordinator_;

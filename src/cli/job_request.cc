@@ -301,6 +301,7 @@ json::object job_body(const JobOptions& options, const Program& program,
   }
   if (!options.name.empty()) body["name"] = options.name;
   add_texts(body, "arguments", options.arguments);
+  add_texts(body, "secrets", options.secrets);
   add_texts(body, "requirements", options.requirements);
   if (!options.allow_hosts.empty()) {
     json::object network;

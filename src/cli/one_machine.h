@@ -54,6 +54,9 @@ class OneMachine {
   bool key_is_new_ = false;
 };
 
+// Of those below, the one that other commands read, and that keeps secrets.
+inline constexpr const char* kLocalRecord = "0";
+
 // The first of DIRECTORY/0, DIRECTORY/1, … that no other process has: runs beside each other are
 // independent.
 Result<std::unique_ptr<OneMachine>> start_local(MachineOptions options);

@@ -32,6 +32,7 @@ struct JobOptions {
   std::string python_version;
   std::string environment_lock;  // a file
   std::vector<std::string> allow_hosts;
+  std::vector<std::string> secrets;  // names
   int gpu_count = 0;
   std::string gpu_memory;  // "" is the coordinator's default, as in all below
   std::string gpu_model;
@@ -122,6 +123,15 @@ struct KeysOptions {
   std::string id;
   bool json = false;
 };
+struct SecretOptions {
+  enum class Verb : unsigned char { kList, kSet, kDelete };
+  Connection connection;
+  Verb verb = Verb::kList;
+  std::string name;
+  std::string from_file;  // "" is standard input
+  std::string data_directory;
+  bool json = false;
+};
 struct UpOptions {
   std::string data_directory;
   std::string listen = "127.0.0.1:8080";
@@ -143,6 +153,7 @@ struct CoordinatorOptions {
   std::string listen = "127.0.0.1:8080";
   std::string tls_certificate;
   std::string tls_key;
+  std::string secrets_key;
   std::string python;
   std::optional<int64_t> uploads_bytes_max;
   bool verbose = false;
@@ -237,9 +248,9 @@ struct VersionOptions {
 
 using Command =
     std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions, ResultsOptions,
-                 CancelOptions, WaitOptions, NodesOptions, KeysOptions, UpOptions, LocalOptions,
-                 CoordinatorOptions, CreateKeyOptions, NodeDeployOptions, NodeStatusOptions,
-                 AuditOptions, CreateProjectOptions, ConfigOptions, DoctorOptions,
+                 CancelOptions, WaitOptions, NodesOptions, KeysOptions, SecretOptions, UpOptions,
+                 LocalOptions, CoordinatorOptions, CreateKeyOptions, NodeDeployOptions,
+                 NodeStatusOptions, AuditOptions, CreateProjectOptions, ConfigOptions, DoctorOptions,
                  CompletionOptions, VmOptions, VersionOptions>;
 
 }  // namespace bcai::cli

@@ -192,7 +192,11 @@ Result<Connected> start_here(const RunOptions& options, Context& context) {
   MachineOptions machine;
   machine.directory = std::filesystem::path(settings.value(SettingKey::kDataDirectory)) / "local";
   machine.python = settings.value(SettingKey::kPython);
-  BCAI_TRY_ASSIGN(std::unique_ptr<OneMachine> here, start_local(machine));
+  // Secrets are kept in one place, which one run has at a time.
+  const bool with_secrets = !options.job.secrets.empty();
+  if (with_secrets) machine.directory /= kLocalRecord;
+  BCAI_TRY_ASSIGN(std::unique_ptr<OneMachine> here,
+                  with_secrets ? OneMachine::start(machine) : start_local(machine));
   if (!options.quiet && !options.job.json) {
     context.screen.note(
         fmt::format("no network configured: running in a sandbox on this machine "

@@ -129,6 +129,7 @@ class FakeCoordinator:
     def __init__(self, plan: Plan, unix_path: str | None = None) -> None:
         self.plan = plan
         self.jobs: dict[str, FakeJob] = {}
+        self.secrets: dict[str, bytes] = {}
         self.artifacts: dict[str, bytes] = {}
         self.uploads: dict[str, bytes] = {}
         self.faults: list[Fault] = []
@@ -197,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer()
 
-    do_POST = do_PUT = do_HEAD = do_GET
+    do_POST = do_PUT = do_HEAD = do_DELETE = do_GET
 
     def answer(self) -> None:
         url = urlsplit(self.path)
@@ -239,6 +240,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self.list_jobs(query)
         if path == "/v1/nodes":
             return self.send_json(200, {"nodes": []})
+        if path == "/v1/secrets":
+            listed = [{"name": name, "bytes": len(value), "created_at": TIME, "updated_at": TIME}
+                      for name, value in sorted(self.fake.secrets.items())]  # fmt: skip
+            return self.send_json(200, {"secrets": listed}, "SecretList")
+        if match := re.fullmatch(r"/v1/secrets/([A-Z_][A-Z0-9_]*)", path):
+            return self.secret(match[1], body)
         if path == "/v1/whoami":
             key = {"key_id": "key_01k9x2m4c8q6t3v5w7y9z1a2b5", "name": "me", "role": "owner"}
             return self.send_json(200, key, "WhoAmI")
@@ -397,6 +404,16 @@ class _Handler(BaseHTTPRequestHandler):
         value = {"type": "about:blank", "title": "Problem", "status": status, "code": code,
                  "detail": detail, **members}  # fmt: skip
         self.send(status, json.dumps(value).encode(), headers or {})
+
+    def secret(self, name: str, body: bytes) -> None:
+        known = name in self.fake.secrets
+        if self.command == "PUT":
+            self.fake.secrets[name] = body
+            return self.send(204 if known else 201, b"", {})
+        if not known:
+            return self.problem(404, "not_found", f"there is no secret {name}")
+        del self.fake.secrets[name]
+        return self.send(204, b"", {})
 
     def send_json(self, status: int, value: object, schema: str | None = None) -> None:
         if schema is not None:

@@ -27,6 +27,9 @@ async def test_execute(fake: FakeCoordinator) -> None:
         assert [event.kind for event in await job.events()] == ["job.queued"]
         assert await client.nodes() == []
         assert (await client.whoami())["name"] == "me"
+        await client.set_secret("TOKEN", "hunter22")
+        assert [secret.name for secret in await client.secrets()] == ["TOKEN"]
+        await client.delete_secret("TOKEN")
 
 
 async def test_many_at_once(fake: FakeCoordinator) -> None:

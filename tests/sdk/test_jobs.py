@@ -311,6 +311,31 @@ def test_find_jobs(client: SDK, fake: FakeCoordinator) -> None:
     assert client.nodes() == []
 
 
+def test_secrets(fake: FakeCoordinator, client: bcai.SDK) -> None:
+    client.set_secret("TOKEN", "hunter22-\u00e9")
+    client.set_secret("A", "1")
+    assert fake.secrets == {"TOKEN": "hunter22-\u00e9".encode(), "A": b"1"}
+    assert [(secret.name, secret.bytes) for secret in client.secrets()] == [("A", 1), ("TOKEN", 11)]
+    assert client.secrets()[0].created_at is not None
+    client.delete_secret("A")
+    with pytest.raises(bcai.NotFound, match="no secret A"):
+        client.delete_secret("A")
+    assert client.create_job("print(1)", secrets=["TOKEN"]).execute().outputs
+    assert fake.jobs[client.jobs()[0].id].spec["secrets"] == ["TOKEN"]
+    with pytest.raises(TypeError, match="secrets is a list"):
+        client.create_job("print(1)", secrets="TOKEN")
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://example.org", "http://10.0.0.1:8080", "http://localhost.example.org"]
+)
+def test_a_secret_is_not_sent_where_others_could_read_it(endpoint: str) -> None:
+    with bcai.SDK(endpoint, "bcai_a_b") as client:
+        with pytest.raises(bcai.FailedPrecondition, match="is not encrypted") as refused:
+            client.set_secret("TOKEN", "hunter22")
+        assert "hunter22" not in str(refused.value)
+
+
 def test_a_unix_socket(network: Network, tmp_path: Path) -> None:
     fake = network(unix_path=str(tmp_path / "socket"))
     with SDK(fake.endpoint, KEY) as client:
