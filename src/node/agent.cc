@@ -11,6 +11,7 @@
 #include "node/crew.h"
 #include "node/lease_table.h"
 #include "node/outcome.h"
+#include "node/secrets.h"
 #include "node/shipper.h"
 
 namespace bcai::node {
@@ -519,6 +520,10 @@ Result<std::unique_ptr<Agent>> Agent::start(AgentOptions options) {
   agent.spool = std::move(spool);
   BCAI_TRY_ASSIGN(agent.cache, InputCache::open(agent.options.data_directory / "cache",
                                                 agent.options.cache_bytes_max, agent.link));
+  agent.options.means.fetch_secrets = [&agent](const Lease& lease,
+                                               const std::function<bool()>& given_up) {
+    return fetch_secrets(agent.link, lease, given_up);
+  };
   if (Result<void> connected = agent.link.connect(); !connected) {
     const ErrorCode code = connected.error().code;
     if (code == ErrorCode::kUnauthenticated || code == ErrorCode::kPermissionDenied ||

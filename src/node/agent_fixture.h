@@ -19,6 +19,7 @@
 #include "node/agent.h"
 #include "protocol/node.h"
 #include "protocol/result.h"
+#include "protocol/secret.h"
 
 namespace bcai::node {
 
@@ -33,6 +34,8 @@ class FakeCoordinator {
   void offer(const Lease& lease);
   void set_action(AttemptId attempt, LeaseAction action);
   void put_artifact(std::string bytes);
+  // What a job that names secrets is given; a status that is not 200 refuses them.
+  void give_secrets(Secrets secrets, int status = 200);
   void forget_session();
   void forget_artifacts();
   void truncate_log(AttemptId attempt, size_t bytes);
@@ -76,6 +79,7 @@ class FakeCoordinator {
   net::Response put(const net::Request& request);
   net::Response head(const net::Request& request);
   net::Response get(const net::Request& request);
+  net::Response get_secrets(const net::Request& request);
   net::Response registered(const net::Request& request);
 
   std::filesystem::path socket_;
@@ -92,6 +96,8 @@ class FakeCoordinator {
   Capacity waiting_free_;
   std::set<AttemptId> fenced_;
   std::map<AttemptId, LeaseAction> actions_;
+  Secrets secrets_;
+  int secrets_status_ = 200;
   int failing_puts_ = 0;
   int failing_status_ = 0;
 };

@@ -57,6 +57,7 @@ std::vector<net::Route> FakeCoordinator::routes() {
        },
        {}},
       {"POST", "/v1/nodes", locked(&FakeCoordinator::registered), {}},
+      {"GET", "/v1/attempts/{id}/secrets", locked(&FakeCoordinator::get_secrets), {}},
       {"POST",
        "/v1/nodes/{id}/leases",
        [this](net::Request request, net::Reply reply) {
@@ -221,6 +222,17 @@ net::Response FakeCoordinator::get(const net::Request& request) {
   const auto found = state_.artifacts.find(*Sha256::parse(request.params.at("sha256")));
   if (found == state_.artifacts.end()) return problem(404);
   return {.status = 200, .headers = {}, .body = found->second};
+}
+
+net::Response FakeCoordinator::get_secrets(const net::Request& request) {
+  if (number(request, "epoch") != 7) return problem(404);
+  return secrets_status_ == 200 ? respond(200, encode(secrets_)) : problem(secrets_status_);
+}
+
+void FakeCoordinator::give_secrets(Secrets secrets, int status) {
+  const std::lock_guard lock(mutex_);
+  secrets_ = std::move(secrets);
+  secrets_status_ = status;
 }
 
 void FakeCoordinator::offer(const Lease& lease) {

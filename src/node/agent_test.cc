@@ -148,6 +148,39 @@ TEST_F(AgentTest, AJobRunsInTheEnvironmentItAsksFor) {
   EXPECT_EQ(box.tasks().size(), 2U);
 }
 
+TEST_F(AgentTest, AJobGetsItsSecretsInMemoryAlone) {
+  start();
+  const auto run = [&](uint8_t number) {
+    Lease made = lease(number, "out hello\n");
+    made.spec.secrets = {"TOKEN", "KEY"};
+    coordinator->offer(made);
+    return result_of(id(number));
+  };
+  const Secrets given{{"TOKEN", "hunter22"}, {"KEY", "4711"}};
+  coordinator->give_secrets(given);
+  EXPECT_EQ(run(1).outcome, Outcome::kFinished);
+  ASSERT_EQ(box.tasks().size(), 1U);
+  EXPECT_EQ(box.tasks()[0].secrets, given);
+  coordinator->give_secrets({}, 412);
+  AttemptResult result = run(2);
+  EXPECT_EQ(result.outcome, Outcome::kEnvironmentFailed);
+  EXPECT_FALSE(result.detail.empty());
+  coordinator->give_secrets({}, 403);
+  EXPECT_EQ(run(3).outcome, Outcome::kNodeFailure);
+  coordinator->give_secrets({{"TOKEN", "hunter22"}});  // one is missing
+  result = run(4);
+  EXPECT_EQ(result.outcome, Outcome::kNodeFailure);
+  EXPECT_EQ(result.detail.find("hunter22"), std::string::npos);
+  coordinator->give_secrets({}, 503);
+  Lease made = lease(5, "out hello\n");
+  made.spec.secrets = {"TOKEN", "KEY"};
+  coordinator->offer(made);
+  std::this_thread::sleep_for(Millis(200));
+  coordinator->give_secrets(given);  // it asked until there was an answer
+  EXPECT_EQ(result_of(id(5)).outcome, Outcome::kFinished);
+  EXPECT_EQ(box.tasks().size(), 2U);
+}
+
 TEST_F(AgentTest, TheLogSaysWhatIsMissingInIt) {
   start();
   coordinator->offer(lease(1, "out hello\ndropped 7\n"));

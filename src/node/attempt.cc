@@ -120,6 +120,16 @@ bool wants_environment(const JobSpec& spec) {
          (!spec.requirements.empty() || spec.environment_lock || !spec.python_version.empty());
 }
 
+// As late as can be. None when the job names none.
+Result<Secrets> take_secrets(Attempt& attempt, const Means& means) {
+  const Lease& lease = attempt.shipment.lease();
+  if (lease.spec.secrets.empty()) return Secrets();
+  if (!means.fetch_secrets) {
+    return error(ErrorCode::kFailedPrecondition, "this node has no way to a job's secrets");
+  }
+  return means.fetch_secrets(lease, [&] { return attempt.cancellation.cancelled(); });
+}
+
 // The user sees in the log itself that it is not whole.
 void note_dropped_output(Attempt& attempt, int64_t bytes) {
   if (bytes == 0) return;
@@ -178,6 +188,15 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
       prepared = std::move(made).error();
     }
   }
+  Secrets secrets;
+  if (staged && prepared) {
+    Result<Secrets> taken = take_secrets(attempt, means);
+    if (taken) {
+      secrets = *std::move(taken);
+    } else {
+      prepared = std::move(taken).error();
+    }
+  }
   const bool refused = !prepared && prepared.error().code == ErrorCode::kInvalidArgument;
   AttemptFacts facts;
   facts.staging_ms = (SystemClock().now() - attempt.received).count();
@@ -193,7 +212,9 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
   } else if (!refused) {
     sandbox::Task task = make_task(lease, inputs.sources());
     if (environment) add_overlay(environment->overlay(), &task);
+    task.secrets = std::move(secrets);
     report = run_task(task, attempt, means, callbacks_of(attempt, progress, events), &connections);
+    wipe(&task.secrets);
     ran = true;
     keep_artifacts(spool, report);
     note_dropped_output(attempt, report.usage.output_bytes_dropped);

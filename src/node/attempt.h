@@ -10,6 +10,7 @@
 #include "node/input_cache.h"
 #include "node/lease_table.h"
 #include "node/shipper.h"
+#include "protocol/secret.h"
 #include "sandbox/sandbox.h"
 
 namespace bcai::node {
@@ -29,10 +30,16 @@ using PrepareEnvironment = std::function<Result<environment::Environment>(
 using OpenNetwork = std::function<Result<std::shared_ptr<void>>(
     const Lease& lease, sandbox::Task* task, Connections* seen)>;
 
+// The values of the secrets that the job names, asked for as late as can be: they are kept in
+// memory for the run alone. kInvalidArgument: the job cannot have them.
+using FetchSecrets =
+    std::function<Result<Secrets>(const Lease& lease, const std::function<bool()>& given_up)>;
+
 // What this node has for its attempts.
 struct Means {
   PrepareEnvironment prepare;  // may be empty
   OpenNetwork open_network;    // may be empty
+  FetchSecrets fetch_secrets;  // the agent's own
   RunInSandbox run;
   AuditTo audit;
 };

@@ -7,6 +7,7 @@
 #include "audit/log.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/seal.h"
 #include "node/agent.h"
 #include "node/identity.h"
 #include "node/job_network.h"
@@ -154,6 +155,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
     return error(ErrorCode::kInvalidArgument, "data_directory is required");
   }
   BCAI_TRY(make_directories(config.data_directory, 0700));
+  forbid_core_dumps();
   raise_open_files_limit();
   SystemRandom random;
   BCAI_TRY_ASSIGN(SigningKey identity, load_identity(config.data_directory / "identity", random));

@@ -24,7 +24,7 @@ AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,
 // Says nothing about the job; the coordinator gives it to another node.
 AttemptResult make_node_failure(std::string_view detail, int64_t log_bytes);
 
-// The job asked for packages that it cannot have; `why` is cut.
+// The job asked for packages or secrets that it cannot have; `why` is cut.
 AttemptResult make_environment_failure(std::string_view why, const AttemptFacts& facts);
 
 // Reads the runner's outputs.json into outputs, tensors, left_out and error.
