@@ -91,7 +91,7 @@ def fingerprint() -> str:
 
 
 def is_set_up() -> bool:
-    tools = ["g++", "cmake", "ninja", "runc", "clang++-14"]
+    tools = ["g++", "cmake", "ninja", "runc", "runsc", "clang++-14"]
     stamped = STAMP.exists() and STAMP.read_text() == fingerprint()
     return stamped and all(shutil.which(tool) for tool in tools)
 

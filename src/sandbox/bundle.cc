@@ -264,6 +264,10 @@ Result<void> validate(const Task& task) {
     return error(ErrorCode::kInvalidArgument, "task id is '{}', expected 1 to 64 of a-z 0-9 _",
                  task.id);
   }
+  if (task.level == SecurityLevel::kHigh && !task.native.empty()) {
+    return error(ErrorCode::kInvalidArgument,
+                 "a native program runs at the standard security level; high is for Python");
+  }
   for (const auto& [name, value] : task.environment) {
     if (name.empty() || name.find('=') != std::string::npos ||
         name.find('\0') != std::string::npos || value.find('\0') != std::string::npos) {

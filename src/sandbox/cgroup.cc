@@ -231,9 +231,15 @@ Result<void> JobGroup::limit(const Limits& limits) const {
   return put(file("cpu", "cpu.cfs_quota_us"), std::to_string(quota));
 }
 
-std::string JobGroup::procs_file() const {
-  if (layout_->mode != CgroupMode::kHybrid) return "";
-  return layout_->mounts.v2 + path_ + "/cgroup.procs";
+std::vector<std::string> JobGroup::runtime_procs_files() const {
+  if (layout_->mode != CgroupMode::kHybrid) return {};
+  return {layout_->mounts.v2 + path_ + "/cgroup.procs"};
+}
+
+std::vector<std::string> JobGroup::procs_files() const {
+  std::vector<std::string> files;
+  for (const fs::path& mount : whole()) files.push_back(mount.string() + path_ + "/cgroup.procs");
+  return files;
 }
 
 std::optional<int64_t> JobGroup::cpu_ms() const {

@@ -68,8 +68,10 @@ class JobGroup {
   Result<void> admit(pid_t pid) const;
   // Memory with swap, processes, share of the CPU; what the layout cannot limit is left.
   Result<void> limit(const Limits& limits) const;
-  // The file that a process joins by writing 0, so that runc itself can be killed; "" when none.
-  std::string procs_file() const;
+  // The files by which a process joins by writing 0: those that runc starts with, so that it can
+  // itself be killed, and all that create_whole() makes.
+  std::vector<std::string> runtime_procs_files() const;
+  std::vector<std::string> procs_files() const;
 
   Counters read() const;  // 0 where the kernel does not say
   std::optional<int64_t> cpu_ms() const;

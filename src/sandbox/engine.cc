@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/seal.h"
+#include "base/units.h"
 #include "sandbox/bundle.h"
 #include "sandbox/collect.h"
 #include "sandbox/engine.h"
@@ -87,6 +88,16 @@ Report node_failure(std::string detail) {
   return report;
 }
 
+// A guest that was not there to get its task.
+Report not_started(const Error& why, const Limits& limits) {
+  Report report = node_failure(why.message);
+  if (why.code != ErrorCode::kResourceExhausted) return report;
+  report.outcome = Outcome::kOutOfMemory;
+  report.detail = fmt::format("used more than {} of memory as it started",
+                              format_bytes(limits.memory_bytes_max));
+  return report;
+}
+
 Usage usage_of(const Ending& ending, const Limits& limits) {
   return {.wall_ms = (ending.gone - ending.alive).count(),
           .cpu_ms = ending.counters.cpu_ms,
@@ -133,6 +144,10 @@ std::string_view name(Outcome outcome) {
     case Outcome::kNodeFailure: break;
   }
   return "node_failure";
+}
+
+std::string_view name(SecurityLevel level) {
+  return level == SecurityLevel::kHigh ? "high" : "standard";
 }
 
 std::string_view name(Start start) {
@@ -187,6 +202,7 @@ Result<void> Engine::Impl::prepare() {
   if (options.seccomp) seccomp = seccomp_profile({.counting = counting});
   if (options.seccomp) seccomp_internet = seccomp_profile({.internet = true, .counting = counting});
   BCAI_TRY(prepare_zygotes());
+  BCAI_TRY(prepare_gvisor());
   // runc leaves the job's first process to us, to be reaped and its status read.
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return errno_error(errno, "become a subreaper");
   return {};
@@ -218,6 +234,32 @@ Result<void> Engine::Impl::prepare_zygotes() {
   return {};
 }
 
+Result<void> Engine::Impl::prepare_gvisor() {
+  if (!slots || cgroups.mode == CgroupMode::kNone) return {};
+  auto of_guests = std::make_unique<GuestHost>();
+  of_guests->state = options.state_directory;
+  of_guests->cgroups = cgroups;
+  of_guests->group = group;
+  of_guests->attach_at = kAttachAt;
+  of_guests->root = root;
+  of_guests->slots = slots.get();
+  const RunTask probe = [this](const Task& task, const fs::path& artifacts_to,
+                               const Callbacks& callbacks) {
+    Cancellation never;
+    return run_high(task, artifacts_to, callbacks, never, clock.now());
+  };
+  gvisor = std::make_unique<Gvisor>(options.runsc, std::move(of_guests), [this, probe] {
+    return run_high_self_test(probe, options.state_directory / "self_test_high");
+  });
+  return {};
+}
+
+Result<HighLevel> Engine::Impl::high() {
+  if (gvisor) return gvisor->level();
+  return Error{ErrorCode::kFailedPrecondition,
+               gvisor_lacking(host.rootless, cgroups, options.runsc)};
+}
+
 Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const Callbacks& callbacks,
                          Cancellation& cancellation) {
   const Instant asked = clock.now();
@@ -228,8 +270,34 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
     report.detail = "cancelled before it started";
     return report;
   }
-  if (auto report = run_warm(task, artifacts_to, callbacks, cancellation, asked)) return *report;
-  return run_cold(task, artifacts_to, callbacks, cancellation, asked);
+  if (task.level == SecurityLevel::kHigh) {
+    const auto level = high();
+    if (!level) return node_failure("the high security level: " + level.error().message);
+    Report report = run_high(task, artifacts_to, callbacks, cancellation, asked);
+    report.runtime = level->runtime;
+    report.self_test = level->self_test;
+    return report;
+  }
+  auto report = run_warm(task, artifacts_to, callbacks, cancellation, asked);
+  if (!report) report = run_cold(task, artifacts_to, callbacks, cancellation, asked);
+  report->runtime = runtime.text();
+  return *std::move(report);
+}
+
+Report Engine::Impl::run_high(const Task& task, const fs::path& artifacts_to,
+                              const Callbacks& callbacks, Cancellation& cancellation,
+                              Instant asked) {
+  auto guest = gvisor->take(task);
+  if (!guest) return not_started(guest.error(), task.limits);
+  auto watched = (*guest)->dispatch(task, task_json_of(task));
+  if (!watched) return not_started(watched.error(), task.limits);
+  return conclude({.task = task,
+                   .stage = (*guest)->stage(),
+                   .group = (*guest)->group(),
+                   .asked = asked,
+                   .start = Start::kCold,
+                   .quarantine = [&] { (*guest)->quarantine(); }},
+                  *std::move(watched), artifacts_to, callbacks, cancellation);
 }
 
 Report Engine::Impl::run_cold(const Task& task, const fs::path& artifacts_to,
@@ -399,7 +467,7 @@ Result<Watched> Engine::Impl::start(const Task& task, const Root& root_of_task, 
                          .stderr_fd = err.write.get(),
                          .third_fd = control.write.get(),
                          .attachments = stage.attachments,
-                         .cgroup_procs = job_group.procs_file(),
+                         .cgroup_procs = job_group.runtime_procs_files(),
                          .dies_with_this_thread = true,
                          .first_oom_victim = true}));
   return Watched{.runc = std::move(runc),
@@ -450,6 +518,8 @@ Result<void> Engine::await_warm(const Task& task) { return impl_->await_warm(tas
 std::vector<SelfTestLine> Engine::self_test() {
   return run_self_test(*this, impl_->options.state_directory / "self_test");
 }
+
+Result<HighLevel> Engine::high() { return impl_->high(); }
 
 const Host& Engine::host() const { return impl_->host; }
 

@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/gvisor/gvisor.h"
 #include "sandbox/mask.h"
 #include "sandbox/root.h"
 #include "sandbox/runtime.h"
@@ -43,6 +44,7 @@ struct Engine::Impl {
   json::object seccomp;
   json::object seccomp_internet;        // of tasks with a proxy
   std::unique_ptr<ZygotePool> zygotes;  // null: every task starts cold
+  std::unique_ptr<Gvisor> gvisor;       // null: there is no high level, see host.high_lacking
 
   Result<void> prepare();
   Report run(const Task& task, const std::filesystem::path& artifacts_to,
@@ -50,6 +52,7 @@ struct Engine::Impl {
   void remove_groups() const;
 
   Result<void> await_warm(const Task& task);
+  Result<HighLevel> high();
 
  private:
   // What a running task is ended and judged by.
@@ -63,6 +66,9 @@ struct Engine::Impl {
     std::function<void()> quarantine;
   };
   Result<void> prepare_zygotes();
+  Result<void> prepare_gvisor();
+  Report run_high(const Task& task, const std::filesystem::path& artifacts_to,
+                  const Callbacks& callbacks, Cancellation& cancellation, Instant asked);
   Report run_cold(const Task& task, const std::filesystem::path& artifacts_to,
                   const Callbacks& callbacks, Cancellation& cancellation, Instant asked);
   // Nothing: the task has not begun, and is to start cold.
@@ -84,5 +90,11 @@ struct Engine::Impl {
 
 // Artifacts of the probes go below `scratch`, which is removed.
 std::vector<SelfTestLine> run_self_test(Engine& engine, const std::filesystem::path& scratch);
+
+using RunTask = std::function<Report(const Task& task, const std::filesystem::path& artifacts_to,
+                                     const Callbacks& callbacks)>;
+// The same of the high level, whose tasks `run` runs.
+std::vector<SelfTestLine> run_high_self_test(const RunTask& run,
+                                             const std::filesystem::path& scratch);
 
 }  // namespace bcai::sandbox

@@ -12,6 +12,7 @@
 #include "base/crypto.h"
 #include "base/file.h"
 #include "sandbox/denied_calls.h"
+#include "sandbox/gvisor/gvisor.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -97,7 +98,7 @@ Host describe_host(const Result<Runtime>& runtime, const CgroupLayout& cgroups) 
   return host;
 }
 
-Host inspect_host(const std::string& runc) {
+Host inspect_host(const std::string& runc, const std::string& runsc) {
   const auto mountinfo = read_file("/proc/self/mountinfo");
   const auto own_groups = read_file("/proc/self/cgroup");
   CgroupLayout layout = inspect_cgroups(mountinfo ? *mountinfo : "", own_groups ? *own_groups : "");
@@ -107,7 +108,9 @@ Host inspect_host(const std::string& runc) {
         "control groups of version 1 are root's alone: memory, processes and CPU are limited for "
         "each process alone; run as root");
   }
-  return describe_host(find_runtime(runc), layout);
+  Host host = describe_host(find_runtime(runc), layout);
+  host.high_lacking = gvisor_lacking(host.rootless, layout, runsc);
+  return host;
 }
 
 std::string group_name(const std::string& parent, const std::filesystem::path& state) {

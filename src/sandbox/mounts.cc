@@ -44,6 +44,15 @@ Result<UniqueFd> make_tmpfs(const TmpfsOptions& options) {
   return create(fs.get(), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "a tmpfs");
 }
 
+Result<void> resize_tmpfs(int mount_fd, int64_t bytes_max, int64_t inodes_max) {
+  const UniqueFd fs(fspick(mount_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+  if (!fs) return errno_error(errno, "pick a tmpfs");
+  BCAI_TRY(set(fs.get(), "size", std::to_string(bytes_max)));
+  BCAI_TRY(set(fs.get(), "nr_inodes", std::to_string(inodes_max)));
+  if (fsconfig(fs.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) == 0) return {};
+  return errno_error(errno, "resize a tmpfs");
+}
+
 Result<UniqueFd> make_devices() {
   UniqueFd fs(fsopen("tmpfs", FSOPEN_CLOEXEC));
   if (!fs) return errno_error(errno, "open a tmpfs");

@@ -23,6 +23,9 @@ struct TmpfsOptions {
 // nosuid, nodev, noexec. The descriptor can be walked with openat.
 Result<UniqueFd> make_tmpfs(const TmpfsOptions& options);
 
+// Gives a tmpfs another size; what it holds stays.
+Result<void> resize_tmpfs(int mount_fd, int64_t bytes_max, int64_t inodes_max);
+
 // The tree at `path`, without what is mounted below it; read-only, nosuid, nodev.
 Result<UniqueFd> clone_read_only(const std::filesystem::path& path);
 

@@ -7,6 +7,8 @@
 //
 // Level `standard`: runc with user, pid, mount, network, ipc, uts and cgroup namespaces, a seccomp
 // allow-list, no capabilities, a read-only root made for the purpose, cgroup limits.
+// Level `high`: gVisor's runsc. The job's system calls are answered by a kernel of its own that
+// runs as a process without rights; the same root and cgroup limits.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +47,9 @@ struct Limits {
   Millis grace{2'000};                         // SIGTERM to SIGKILL at the wall limit
 };
 
+enum class SecurityLevel : uint8_t { kStandard, kHigh };
+std::string_view name(SecurityLevel level);  // "standard", "high"
+
 // Put into /work before the start, owned by the job.
 struct InputFile {
   std::string path;              // relative; checked by the caller
@@ -56,6 +61,8 @@ struct Task {
   // Whose it is. A warm start shares its zygote with tasks of the same tenant alone; "" starts
   // cold.
   std::string tenant;
+  // High runs as that or not at all; for Python alone.
+  SecurityLevel level = SecurityLevel::kStandard;
   std::string code;                  // Python, UTF-8
   std::string filename = "main.py";  // of the code in /work; relative, checked by the caller
   std::vector<std::string> arguments;
@@ -134,6 +141,9 @@ struct Report {
   std::map<std::string, int64_t> denied_calls;
   uint32_t uid = 0;  // its user's, on this machine
   Start start = Start::kCold;
+  std::string runtime;  // that it ran under: "runc 1.1.5", "runsc 20221219.0 (ptrace)"
+  std::string
+      self_test;  // that this level passed: "2026-11-23T08:12:01Z, 12 of 12 hold"; high alone
   int64_t start_ms = 0;      // run() called → the runner's first sign of life
   int64_t run_ms = 0;        // → every process gone
   int64_t overtime_ms = 0;   // of run_ms: after the moment at which it had to be killed
@@ -172,7 +182,8 @@ struct EngineOptions {
   std::string python = "/usr/bin/python3";  // the interpreter of the base environment
   std::string native_program;               // of this machine; "": there are no native tasks
   std::string runc = "runc";
-  int slots_max = 64;  // uid ranges from uid_base on
+  std::string runsc = "runsc";  // looked for when a task asks for the high level
+  int slots_max = 64;           // uid ranges from uid_base on
   uint32_t uid_base = 300'000;
   std::string cgroup_parent = "bcai";  // below the hierarchies' roots or our own cgroup
   bool seccomp = true;                 // false only in the tests that prove it matters
@@ -200,6 +211,15 @@ struct Host {
   bool rootless = false;
   std::vector<std::string> lacking;  // a sentence each, with what mends it
   std::vector<std::string> advice;   // what works, and could be better
+  // Why no task can run at the high level, with what mends it; "" when nothing is known that would
+  // keep one from it: Engine::high() knows more.
+  std::string high_lacking;
+};
+
+// The high level as an engine has it.
+struct HighLevel {
+  std::string runtime;    // "runsc 20221219.0 (ptrace)"
+  std::string self_test;  // when it was passed: "2026-11-23T08:12:01Z, 12 of 12 hold"
 };
 
 class Engine {
@@ -222,6 +242,11 @@ class Engine {
   // Runs a handful of tasks that try each limit and border. About two seconds.
   std::vector<SelfTestLine> self_test();
 
+  // Whether tasks of the high level run here. The first call tries each limit and border with a
+  // task inside gVisor, some five seconds; the answer is remembered until the machine starts again
+  // or something that it depends on changes. An Error says what is missing and what mends it.
+  Result<HighLevel> high();
+
   const Host& host() const;
   const BaseEnvironment& environment() const;
 
@@ -233,6 +258,6 @@ class Engine {
 };
 
 // Inspects without changing anything; for `bcai doctor`.
-Host inspect_host(const std::string& runc);
+Host inspect_host(const std::string& runc, const std::string& runsc = "runsc");
 
 }  // namespace bcai::sandbox

@@ -5,15 +5,16 @@
 //   sandbox_run [options] --self-test
 //
 // Options, also as members of FILE with "_" for "-": --state-directory DIR, --python PROGRAM,
-// --runc PROGRAM, --no-seccomp ("seccomp": false), --artifacts DIR, --parallel N, --repeat N,
+// --runc PROGRAM, --runsc PROGRAM, --no-seccomp ("seccomp": false), --artifacts DIR, --parallel N,
+// --repeat N,
 // --start cold|forked|warm|any: forked and warm wait before each task until it would start so, any
 // before the first alone.
 //
-// A task: {"id", "tenant", "code" | "code_file", "filename", "arguments": […], "environment": {…},
-// "secrets": {…}, "files": [{"path", "source"}], "imports_restricted", "allowed_imports": […],
-// "overlay", "proxy", "cancel_after_ms", "limits": {"memory_bytes_max": …, … , "grace_ms"}}.
-// Prints {"host": …, "make_ms": …, "runs": [{"report", "stdout", "stderr", "messages",
-// "total_ms"}]}; exit code 0 when everything could be run, whatever came of it.
+// A task: {"id", "tenant", "security_level", "code" | "code_file", "filename", "arguments": […],
+// "environment": {…}, "secrets": {…}, "files": [{"path", "source"}], "imports_restricted",
+// "allowed_imports": […], "overlay", "proxy", "cancel_after_ms", "limits": {"memory_bytes_max": …,
+// … , "grace_ms"}}. Prints {"host": …, "make_ms": …, "runs": [{"report", "stdout", "stderr",
+// "messages", "total_ms"}]}; exit code 0 when everything could be run, whatever came of it.
 #include <unistd.h>
 
 #include <atomic>
@@ -106,6 +107,12 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
   task.id = text(object, "id", standard_id);
   task.code = text(object, "code", "");
   task.tenant = text(object, "tenant", "");
+  const std::string level = text(object, "security_level", "standard");
+  if (level != "standard" && level != "high") {
+    return error(ErrorCode::kInvalidArgument, "security_level is '{}', expected standard or high",
+                 level);
+  }
+  task.level = level == "high" ? SecurityLevel::kHigh : SecurityLevel::kStandard;
   if (const std::string file = text(object, "code_file", ""); !file.empty()) {
     BCAI_TRY_ASSIGN(task.code, read_file(file));
     task.filename = std::filesystem::path(file).filename();
@@ -168,6 +175,8 @@ json::object encode(const Report& report) {
                    {"denied_calls", std::move(denied)},
                    {"uid", report.uid},
                    {"start", to_json(name(report.start))},
+                   {"runtime", report.runtime},
+                   {"self_test", report.self_test},
                    {"start_ms", report.start_ms},
                    {"run_ms", report.run_ms},
                    {"overtime_ms", report.overtime_ms},
@@ -275,11 +284,9 @@ json::object encode(const Host& host) {
   for (const std::string& sentence : host.lacking) lacking.emplace_back(sentence);
   json::array advice;
   for (const std::string& sentence : host.advice) advice.emplace_back(sentence);
-  return {{"runtime", host.runtime},
-          {"cgroups", host.cgroups},
-          {"rootless", host.rootless},
-          {"lacking", std::move(lacking)},
-          {"advice", std::move(advice)}};
+  return {{"runtime", host.runtime},     {"cgroups", host.cgroups},
+          {"rootless", host.rootless},   {"lacking", std::move(lacking)},
+          {"advice", std::move(advice)}, {"high_lacking", host.high_lacking}};
 }
 
 void read_options(const json::object& object, Request* request) {
@@ -287,6 +294,7 @@ void read_options(const json::object& object, Request* request) {
   engine.state_directory = text(object, "state_directory", engine.state_directory.string());
   engine.python = text(object, "python", engine.python);
   engine.runc = text(object, "runc", engine.runc);
+  engine.runsc = text(object, "runsc", engine.runsc);
   engine.seccomp = flag(object, "seccomp", engine.seccomp);
   engine.cgroup_parent = text(object, "cgroup_parent", engine.cgroup_parent);
   request->start = text(object, "start", request->start);

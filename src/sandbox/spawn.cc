@@ -21,7 +21,7 @@ namespace bcai::sandbox {
 namespace {
 
 // Where the child failed, sent through a pipe that closes when it executes.
-enum Step : int { kGroup, kNamespace, kAttach, kDescriptors, kOomScore, kExecute };
+enum Step : int { kGroup, kNamespace, kAttach, kProc, kDescriptors, kOomScore, kExecute };
 
 struct Failure {
   Step step;
@@ -47,10 +47,13 @@ struct Plan {
 }
 
 void join_group(const Plan& plan) {
-  if (plan.options->cgroup_procs.empty()) return;
-  const int fd = open(plan.options->cgroup_procs.c_str(), O_WRONLY | O_CLOEXEC);
-  if (fd < 0 || write(fd, "0", 1) != 1) fail(plan, kGroup);
-  close(fd);
+  int index = 0;
+  for (const std::string& file : plan.options->cgroup_procs) {
+    const int fd = open(file.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0 || write(fd, "0", 1) != 1) fail(plan, kGroup, index);
+    close(fd);
+    index++;
+  }
 }
 
 void attach_mounts(const Plan& plan) {
@@ -64,6 +67,10 @@ void attach_mounts(const Plan& plan) {
       fail(plan, kAttach, index);
     }
     index++;
+  }
+  if (plan.options->own_pids &&
+      mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) != 0) {
+    fail(plan, kProc);
   }
 }
 
@@ -108,12 +115,15 @@ void become_oom_victim(const Plan& plan) {
 
 Error explain(const SpawnOptions& options, const Failure& failure) {
   switch (failure.step) {
-    case kGroup: return errno_error(failure.errno_value, "join " + options.cgroup_procs);
+    case kGroup:
+      return errno_error(failure.errno_value,
+                         "join " + options.cgroup_procs[static_cast<size_t>(failure.index)]);
     case kNamespace: return errno_error(failure.errno_value, "take a mount namespace");
     case kAttach:
       return errno_error(
           failure.errno_value,
           "attach a mount at " + options.attachments[static_cast<size_t>(failure.index)].target);
+    case kProc: return errno_error(failure.errno_value, "mount a /proc of its own");
     case kDescriptors: return errno_error(failure.errno_value, "place descriptors");
     case kOomScore: return errno_error(failure.errno_value, "write /proc/self/oom_score_adj");
     case kExecute: break;
@@ -130,7 +140,10 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 // A function of its own, so that no local of the caller lives across vfork's two returns.
 [[gnu::noinline]] pid_t start_child(const Plan& plan) {
-  const pid_t pid = vfork();
+  // vfork makes no namespaces, and a clone that shares our stack needs a stack of its own.
+  const pid_t pid = plan.options->own_pids
+                        ? static_cast<pid_t>(syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0))
+                        : vfork();
   if (pid == 0) child_main(plan);
   return pid;
 }

@@ -29,7 +29,10 @@ struct SpawnOptions {
   int stderr_fd = -1;
   int third_fd = -1;  // becomes descriptor 3
   std::vector<Attachment> attachments;
-  std::string cgroup_procs;  // file of the group to start in; "" is ours
+  std::vector<std::string> cgroup_procs;  // files of the groups to start in; none: ours
+  // With attachments: it is process 1 of a pid namespace of its own, with a /proc that shows that,
+  // and nothing that it starts outlives it.
+  bool own_pids = false;
   bool dies_with_this_thread = false;
   // The kernel's first victims when the machine runs out of memory. As root, for good: nothing that
   // it starts can lower the score again.

@@ -46,7 +46,7 @@ TEST(Spawn, SaysWhatFailed) {
   ASSERT_FALSE(missing);
   EXPECT_NE(missing.error().message.find("execute /no/such/program"), std::string::npos);
   const auto group =
-      spawn({.arguments = {"/bin/true"}, .environment = {}, .cgroup_procs = "/no/such/group"});
+      spawn({.arguments = {"/bin/true"}, .environment = {}, .cgroup_procs = {"/no/such/group"}});
   ASSERT_FALSE(group);
   EXPECT_NE(group.error().message.find("join /no/such/group"), std::string::npos);
   const auto unknown = spawn({.arguments = {"no-such-program"}, .environment = {}});

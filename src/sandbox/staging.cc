@@ -126,11 +126,16 @@ Result<void> attach_root(const Root& root, const std::string& attach_at, Stage* 
   return {};
 }
 
+int64_t in_bytes_of(const Task& task, const std::string& task_json) {
+  return static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
+}
+
 // /in and /work.
 Result<void> attach_files(const Task& task, const std::string& task_json,
                           const std::string& attach_at, uint32_t uid, Stage* stage) {
-  const auto in_bytes = static_cast<int64_t>(task_json.size() + task.code.size()) + 65'536;
-  BCAI_TRY_ASSIGN(UniqueFd in, make_tmpfs({.bytes_max = in_bytes, .inodes_max = 8, .mode = 0755}));
+  BCAI_TRY_ASSIGN(
+      UniqueFd in,
+      make_tmpfs({.bytes_max = in_bytes_of(task, task_json), .inodes_max = 8, .mode = 0755}));
   BCAI_TRY_ASSIGN(stage->work, make_tmpfs({.bytes_max = task.limits.disk_bytes_max,
                                            .inodes_max = task.limits.inodes_max,
                                            .mode = 0700,
@@ -177,6 +182,32 @@ Result<Stage> stage_zygote(const Root& root, const std::filesystem::path& overla
     attach(std::move(mount), attach_at + kOverlay, &stage);
   }
   return stage;
+}
+
+Result<Stage> stage_guest(const Root& root, const std::filesystem::path& overlay,
+                          const std::filesystem::path& proxy, const std::string& attach_at,
+                          uint32_t uid) {
+  Stage stage;
+  BCAI_TRY(attach_root(root, attach_at, &stage));
+  for (const auto& [path, inside] :
+       {std::pair(overlay, kOverlay), std::pair(proxy, kProxyDirectory)}) {
+    if (path.empty()) continue;
+    BCAI_TRY_ASSIGN(UniqueFd mount, clone_read_only(path));
+    attach(std::move(mount), attach_at + inside, &stage);
+  }
+  const TmpfsOptions small{.bytes_max = 65'536, .inodes_max = 16, .mode = 0700, .uid = uid};
+  BCAI_TRY_ASSIGN(stage.work, make_tmpfs(small));
+  BCAI_TRY_ASSIGN(stage.in, make_tmpfs({.bytes_max = 65'536, .inodes_max = 8, .mode = 0755}));
+  stage.attachments.push_back({stage.work.get(), attach_at + "/work"});
+  stage.attachments.push_back({stage.in.get(), attach_at + "/in"});
+  return stage;
+}
+
+Result<void> fill_guest(const Stage& stage, const Task& task, const std::string& task_json,
+                        uint32_t uid) {
+  BCAI_TRY(resize_tmpfs(stage.in.get(), in_bytes_of(task, task_json), 8));
+  BCAI_TRY(resize_tmpfs(stage.work.get(), task.limits.disk_bytes_max, task.limits.inodes_max));
+  return fill(stage.in.get(), stage.work.get(), task, task_json, uid);
 }
 
 Result<Stage> stage_directories(const Task& task, const Root& root, const std::string& task_json,

@@ -20,6 +20,7 @@ namespace bcai::sandbox {
 
 struct Stage {
   UniqueFd work;                        // the directory, for the collector
+  UniqueFd in;                          // of stage_guest alone
   std::vector<UniqueFd> mounts;         // keeps the attachments' descriptors
   std::vector<Attachment> attachments;  // as root
   std::vector<Bind> binds;              // rootless
@@ -35,6 +36,14 @@ Result<Stage> stage_child(const Task& task, const std::string& task_json, uint32
 // Of a zygote itself, whose children take it over.
 Result<Stage> stage_zygote(const Root& root, const std::filesystem::path& overlay,
                            const std::string& attach_at);
+
+// Of a sandbox that starts before its task is known: /in and /work are there and empty.
+Result<Stage> stage_guest(const Root& root, const std::filesystem::path& overlay,
+                          const std::filesystem::path& proxy, const std::string& attach_at,
+                          uint32_t uid);
+// Puts the task's files there, in the sizes that it asks for.
+Result<void> fill_guest(const Stage& stage, const Task& task, const std::string& task_json,
+                        uint32_t uid);
 
 // The same below `directory`, which is removed by the caller.
 Result<Stage> stage_directories(const Task& task, const Root& root, const std::string& task_json,

@@ -197,7 +197,7 @@ class Supervisor {
     if (ending_.ended_by == EndedBy::kNone || by == EndedBy::kCancel) ending_.ended_by = by;
     kill_at_ = std::min(kill_at_, kill_at);
     if (clock_.now() >= kill_at_) return kill();
-    send_signal(first_.pidfd.get(), SIGTERM);
+    send_signal((watched_.kernel ? watched_.kernel : first_.pidfd).get(), SIGTERM);
   }
 
   // The first process takes its whole pid namespace with it, forking or not.

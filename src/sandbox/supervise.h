@@ -40,6 +40,7 @@ struct Watched {
   Child runc;  // none of a warm start: then there are `first`, and `zygote`, which tells its end
   UniqueFd first;   // pidfd of the job's process
   UniqueFd zygote;  // its socket, see zygote/message.h
+  UniqueFd kernel;  // of a guest: pidfd of gVisor's kernel, which hands SIGTERM on
   UniqueFd out;     // the read ends; non-blocking
   UniqueFd err;
   UniqueFd control;

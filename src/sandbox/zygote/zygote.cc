@@ -239,7 +239,7 @@ Result<Child> Zygote::run_container(int socket) {
                 .stderr_fd = output.get(),
                 .third_fd = socket,
                 .attachments = stage.attachments,
-                .cgroup_procs = group_.procs_file(),
+                .cgroup_procs = group_.runtime_procs_files(),
                 .dies_with_this_thread = true});
 }
 

@@ -13,6 +13,19 @@ from bcai import _imports, _run
 
 def main(site_packages, overlay, *names):
     here = __file__.rpartition("/")[0].rpartition("/")[0]
+    preloaded = preload(site_packages, overlay, names)
+    import ctypes
+    import gc
+    serve = ctypes.PyDLL(here + "/child.so").bcai_zygote_serve
+    serve.restype = None
+    _spare_finalizers()
+    gc.collect()
+    gc.freeze()  # or the child's first collection would copy every object's page
+    serve()
+    _run.main("/in", "/work", site_packages, preloaded)
+
+
+def preload(site_packages, overlay, names):
     before = set(sys.modules)
     path = list(sys.path)
     sys.path[:] = [*path, *([overlay] if overlay else ()), site_packages]
@@ -20,18 +33,9 @@ def main(site_packages, overlay, *names):
         __import__(name)
         _rehearse(sys.modules[name])
     sys.path[:] = path
-    import ctypes
-    import gc
     import os
-    serve = ctypes.PyDLL(here + "/child.so").bcai_zygote_serve
-    serve.restype = None
-    preloaded = _Preloaded({name: module for name, module in sys.modules.items()
-                            if name not in before}, names, os)
-    _spare_finalizers()
-    gc.collect()
-    gc.freeze()  # or the child's first collection would copy every object's page
-    serve()
-    _run.main("/in", "/work", site_packages, preloaded)
+    return _Preloaded({name: module for name, module in sys.modules.items()
+                       if name not in before}, names, os)
 
 
 def _rehearse(library):

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// The high level with the real runsc. Skipped, visibly, where we are not root or there is none.
+#include "sandbox/gvisor/gvisor.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "base/file.h"
+#include "sandbox/sandbox.h"
+
+namespace bcai::sandbox {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kParent = "bcai_gvisor_test";
+
+std::string version_of(std::string_view output) {
+  const auto version = parse_runsc_version(output);
+  return version ? version->text() : "none";
+}
+
+TEST(RunscVersion, Parses) {
+  EXPECT_EQ(version_of("runsc version 0.0~20221219.0\nspec: 1.0.2-dev\n"), "20221219.0");
+  EXPECT_EQ(version_of("runsc version release-20241007.3\nspec: 1.1.0\n"), "20241007.3");
+  EXPECT_EQ(version_of("runsc version release-20241007"), "20241007.0");
+  EXPECT_EQ(version_of("runsc version release-2024"), "none");
+  EXPECT_EQ(version_of("runc version 1.1.5"), "none");
+  EXPECT_EQ(version_of(""), "none");
+}
+
+std::string temporary() {
+  std::string name = ::testing::TempDir() + "gvisor_XXXXXX";
+  EXPECT_NE(mkdtemp(name.data()), nullptr);
+  return name;
+}
+
+struct Ran {
+  Report report;
+  std::string out;
+  std::string err;
+};
+
+Ran run(Engine& engine, const fs::path& artifacts_to, Task task) {
+  static std::atomic<int> count = 0;
+  task.id = fmt::format("h{}", count++);
+  task.level = SecurityLevel::kHigh;
+  Ran ran;
+  Cancellation cancellation;
+  ran.report = engine.run(task, artifacts_to / task.id,
+                          {.on_started = {},
+                           .on_output =
+                               [&](Stream stream, std::string_view data) {
+                                 (stream == Stream::kStdout ? ran.out : ran.err).append(data);
+                               },
+                           .on_message = {}},
+                          cancellation);
+  return ran;
+}
+
+Task python(std::string code) {
+  Task task;
+  task.code = std::move(code);
+  task.imports_restricted = false;
+  return task;
+}
+
+class GvisorTest : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    const Host host = inspect_host("runc");
+    if (host.runtime.empty() || !host.high_lacking.empty()) return;
+    state_ = temporary();
+    auto made = Engine::make(options("runsc"));
+    ASSERT_TRUE(made) << made.error().message;
+    engine_ = std::move(*made);
+  }
+  static void TearDownTestSuite() {
+    engine_.reset();
+    if (!state_.empty()) fs::remove_all(state_);
+  }
+  void SetUp() override {
+    if (!engine_) GTEST_SKIP() << "needs root, runc and runsc";
+  }
+  static EngineOptions options(std::string runsc) {
+    return {.state_directory = state_,
+            .runsc = std::move(runsc),
+            .uid_base = 394'000,
+            .cgroup_parent = kParent};
+  }
+  static Ran run_high(Task task) { return run(*engine_, state_ / "artifacts", std::move(task)); }
+
+  static inline fs::path state_;
+  static inline std::unique_ptr<Engine> engine_;
+};
+
+TEST_F(GvisorTest, PassesItsSelfTestAndSaysUnderWhatATaskRan) {
+  const auto level = engine_->high();
+  ASSERT_TRUE(level) << level.error().message;
+  EXPECT_EQ(level->runtime.find("runsc 20"), 0U);
+  EXPECT_NE(level->self_test.find("hold"), std::string::npos);
+  const Ran ran =
+      run_high(python("import sys; print('out'); print('err', file=sys.stderr); x = 3"));
+  EXPECT_EQ(ran.report.outcome, Outcome::kFinished) << ran.report.detail << ran.err;
+  EXPECT_EQ(ran.out, "out\n");
+  EXPECT_EQ(ran.err, "err\n");
+  EXPECT_NE(ran.report.outputs_json.find("\"x\":3"), std::string::npos);
+  EXPECT_EQ(ran.report.runtime, level->runtime);
+  EXPECT_EQ(ran.report.self_test, level->self_test);
+}
+
+TEST_F(GvisorTest, AnswersWithAKernelOfItsOwn) {
+  const Ran ran = run_high(python("print(open('/proc/version').read())"));
+  const auto host = read_file("/proc/version");
+  ASSERT_TRUE(host);
+  EXPECT_NE(ran.out, "");
+  EXPECT_EQ(ran.out.find(host->substr(0, 20)), std::string::npos);
+}
+
+TEST_F(GvisorTest, GivesFilesArgumentsAndEnvironmentAndTakesArtifacts) {
+  const fs::path source = state_ / "source";
+  ASSERT_TRUE(write_file(source, std::string(3'000'000, 'i')));
+  Task task = python(
+      "import os, sys\n"
+      "data = open('data/input').read()\n"
+      "print(sys.argv, os.environ['A'], len(data), sys.stdin.read())\n"
+      "os.makedirs('outputs/deep', exist_ok=True)\n"
+      "open('outputs/deep/x', 'w').write(data[:5])\n"
+      "sys.exit(7)\n");
+  task.arguments = {"one"};
+  task.environment = {{"A", "b"}};
+  task.files = {{.path = "data/input", .source = source}};
+  const Ran ran = run_high(std::move(task));
+  EXPECT_EQ(ran.out, "['main.py', 'one'] b 3000000 \n") << ran.err;
+  EXPECT_EQ(ran.report.exit_code, 7);
+  ASSERT_EQ(ran.report.artifacts.size(), 1U);
+  EXPECT_EQ(ran.report.artifacts[0].name, "outputs/deep/x");
+  EXPECT_EQ(ran.report.artifacts[0].bytes, 5);
+}
+
+TEST_F(GvisorTest, KeepsAWriteWhole) {
+  const Ran ran = run_high(python("print('x' * 1_000_000)"));
+  EXPECT_EQ(ran.out.size(), 1'000'001U);
+}
+
+TEST_F(GvisorTest, EndsWhatGoesOverItsLimits) {
+  Task memory = python("x = bytearray(500_000_000)");
+  memory.limits.memory_bytes_max = 64'000'000;
+  EXPECT_EQ(run_high(std::move(memory)).report.outcome, Outcome::kOutOfMemory);
+  Task wall = python("import signal, time\nsignal.signal(15, lambda *_: None)\ntime.sleep(60)");
+  wall.limits.wall_ms_max = 300;
+  wall.limits.grace = Millis(100);
+  EXPECT_EQ(run_high(std::move(wall)).report.outcome, Outcome::kTimedOut);
+  Task budget = python("while True: pass");
+  budget.limits.cpu_ms_max = 1500;
+  EXPECT_EQ(run_high(std::move(budget)).report.outcome, Outcome::kOverCpu);
+}
+
+TEST_F(GvisorTest, TellsTheTaskThatItsTimeIsUp) {
+  Task task = python("import time\nx = 4\ntime.sleep(60)");
+  task.limits.wall_ms_max = 300;
+  const Ran ran = run_high(std::move(task));
+  EXPECT_EQ(ran.report.outcome, Outcome::kTimedOut);
+  EXPECT_NE(ran.report.outputs_json.find("\"x\":4"), std::string::npos);
+}
+
+TEST_F(GvisorTest, LeavesNothing) {
+  (void)run_high(python("import os\nfor _ in range(3): os.fork()\nos.setsid()"));
+  EXPECT_TRUE(fs::is_empty(state_ / "bundles"));
+  const auto children = read_file(fmt::format("/proc/self/task/{}/children", gettid()));
+  EXPECT_EQ(children ? *children : "", "");
+}
+
+TEST_F(GvisorTest, RefusesANativeProgram) {
+  Task task;
+  task.native = {"version"};
+  const Ran ran = run_high(std::move(task));
+  EXPECT_EQ(ran.report.outcome, Outcome::kNodeFailure);
+  EXPECT_NE(ran.report.detail.find("native"), std::string::npos) << ran.report.detail;
+}
+
+// Each with a state directory of its own: an engine has its to itself.
+class NoGvisorTest : public GvisorTest {
+ protected:
+  static Ran run_with(const std::string& runsc) {
+    const fs::path state = temporary();
+    EngineOptions chosen = options(runsc);
+    chosen.state_directory = state;
+    auto engine = Engine::make(chosen);
+    EXPECT_TRUE(engine) << engine.error().message;
+    Ran ran = run(**engine, state / "artifacts", python("print('ran')"));
+    engine->reset();
+    fs::remove_all(state);
+    return ran;
+  }
+  static void expect_refused(const Ran& ran, std::string_view why) {
+    EXPECT_EQ(ran.report.outcome, Outcome::kNodeFailure);
+    EXPECT_EQ(ran.out, "");
+    EXPECT_NE(ran.report.detail.find(why), std::string::npos) << ran.report.detail;
+  }
+  // A program of this text in runsc's place.
+  static std::string instead(const std::string& text) {
+    static int count = 0;
+    const fs::path path = state_ / fmt::format("runsc_{}", count++);
+    EXPECT_TRUE(write_file(path, "#!/bin/sh\n" + text));
+    chmod(path.c_str(), 0755);
+    return path;
+  }
+};
+
+TEST_F(NoGvisorTest, IsRefusedWithWhatIsMissingAndHowToGetIt) {
+  const Ran ran = run_with("runsc_that_is_not_there");
+  expect_refused(ran, "there is no program runsc_that_is_not_there");
+  expect_refused(ran, "apt-get install runsc");
+}
+
+TEST_F(NoGvisorTest, IsRefusedWhenTooOld) {
+  const Ran ran = run_with(instead("echo runsc version release-20200101.0"));
+  expect_refused(ran, "20200101.0, expected 20221219.0 or newer");
+}
+
+TEST_F(NoGvisorTest, IsRefusedWhenItStartsNothing) {
+  const Ran ran = run_with(instead(
+      "if [ \"$1\" = --version ]; then echo runsc version release-20250101.0; else exit 1; fi"));
+  expect_refused(ran, "starts no sandbox here: systrap: gVisor's sandbox ended");
+}
+
+// The job would run: under the machine's own kernel.
+TEST_F(NoGvisorTest, IsRefusedWhenItIsNotGvisor) {
+  const Ran ran = run_with(instead(R"(
+if [ "$1" = --version ]; then echo runsc version release-20250101.0; exit; fi
+while [ $# -gt 1 ]; do if [ "$1" = --pid-file ]; then printf %s $$ > "$2"; fi; shift; done
+cd /run/bcai/root && mount --bind /dev dev && mount -t tmpfs none tmp
+exec /usr/sbin/chroot . /usr/bin/python3 -I -S -B -u /opt/bcai/guest.py
+)"));
+  expect_refused(ran, "fails its self-test: high_guest_kernel");
+}
+
+}  // namespace
+}  // namespace bcai::sandbox
