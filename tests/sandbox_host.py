@@ -29,6 +29,11 @@ def lacking(program, name):
     return ""
 
 
+def has_runsc():
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return shutil.which("runsc", path=path) is not None
+
+
 def skip_below(directory, items, reason):
     for item in items:
         if reason and str(item.path).startswith(str(directory)):

@@ -235,7 +235,7 @@ Result<void> Engine::Impl::prepare_zygotes() {
 }
 
 Result<void> Engine::Impl::prepare_gvisor() {
-  if (!slots || cgroups.mode == CgroupMode::kNone) return {};
+  if (!slots || !gvisor_lacking(host.rootless, cgroups).empty()) return {};
   auto of_guests = std::make_unique<GuestHost>();
   of_guests->state = options.state_directory;
   of_guests->cgroups = cgroups;
@@ -248,16 +248,18 @@ Result<void> Engine::Impl::prepare_gvisor() {
     Cancellation never;
     return run_high(task, artifacts_to, callbacks, never, clock.now());
   };
-  gvisor = std::make_unique<Gvisor>(options.runsc, std::move(of_guests), [this, probe] {
-    return run_high_self_test(probe, options.state_directory / "self_test_high");
-  });
+  gvisor = std::make_unique<Gvisor>(
+      options.runsc, std::move(of_guests),
+      [this, probe] {
+        return run_high_self_test(probe, options.state_directory / "self_test_high");
+      },
+      options.warm_starts);
   return {};
 }
 
 Result<HighLevel> Engine::Impl::high() {
   if (gvisor) return gvisor->level();
-  return Error{ErrorCode::kFailedPrecondition,
-               gvisor_lacking(host.rootless, cgroups, options.runsc)};
+  return Error{ErrorCode::kFailedPrecondition, gvisor_lacking(host.rootless, cgroups)};
 }
 
 Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const Callbacks& callbacks,
@@ -272,7 +274,7 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
   }
   if (task.level == SecurityLevel::kHigh) {
     const auto level = high();
-    if (!level) return node_failure("the high security level: " + level.error().message);
+    if (!level) return node_failure("no high security level: " + level.error().message);
     Report report = run_high(task, artifacts_to, callbacks, cancellation, asked);
     report.runtime = level->runtime;
     report.self_test = level->self_test;
@@ -287,16 +289,29 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
 Report Engine::Impl::run_high(const Task& task, const fs::path& artifacts_to,
                               const Callbacks& callbacks, Cancellation& cancellation,
                               Instant asked) {
-  auto guest = gvisor->take(task);
-  if (!guest) return not_started(guest.error(), task.limits);
-  auto watched = (*guest)->dispatch(task, task_json_of(task));
-  if (!watched) return not_started(watched.error(), task.limits);
+  const std::string task_json = task_json_of(task);
+  Start start = Start::kWarm;
+  std::unique_ptr<Guest> guest = gvisor->waiting(task);
+  auto watched = guest ? guest->dispatch(task, task_json)
+                       : Result<Watched>(error(ErrorCode::kNotFound, "no guest waits"));
+  if (!watched) {
+    if (guest) {
+      log_event(LogLevel::kWarn, "sandbox.dispatch_failed",
+                {{"task", task.id}, {"why", watched.error().message}});
+    }
+    start = Start::kCold;
+    auto started = gvisor->start(task);
+    if (!started) return not_started(started.error(), task.limits);
+    guest = *std::move(started);
+    watched = guest->dispatch(task, task_json);
+    if (!watched) return not_started(watched.error(), task.limits);
+  }
   return conclude({.task = task,
-                   .stage = (*guest)->stage(),
-                   .group = (*guest)->group(),
+                   .stage = guest->stage(),
+                   .group = guest->group(),
                    .asked = asked,
-                   .start = Start::kCold,
-                   .quarantine = [&] { (*guest)->quarantine(); }},
+                   .start = start,
+                   .quarantine = [&] { guest->quarantine(); }},
                   *std::move(watched), artifacts_to, callbacks, cancellation);
 }
 
@@ -407,6 +422,10 @@ Report Engine::Impl::conclude(const Running& running, Watched watched, const fs:
 }
 
 Result<void> Engine::Impl::await_warm(const Task& task) {
+  if (task.level == SecurityLevel::kHigh) {
+    BCAI_TRY_ASSIGN(const HighLevel level, high());
+    return gvisor->await(task);
+  }
   const auto key = zygotes ? zygote_key(task, root.interpreter) : std::nullopt;
   if (!key) return error(ErrorCode::kUnavailable, "this task starts cold on this machine");
   return zygotes->await(*key);
@@ -498,6 +517,7 @@ Engine::Engine(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Engine::~Engine() {
   impl_->zygotes.reset();
+  impl_->gvisor.reset();
   impl_->remove_groups();
 }
 

@@ -109,7 +109,14 @@ Host inspect_host(const std::string& runc, const std::string& runsc) {
         "each process alone; run as root");
   }
   Host host = describe_host(find_runtime(runc), layout);
-  host.high_lacking = gvisor_lacking(host.rootless, layout, runsc);
+  host.high_lacking = gvisor_lacking(host.rootless, layout);
+  const auto found = find_runsc(runsc);
+  if (!found) {
+    if (host.high_lacking.empty()) host.high_lacking = found.error().message;
+  } else if (host.high_lacking.empty()) {
+    host.high_runtime = found->text();
+    if (const std::string w = found->warning(); !w.empty()) host.advice.push_back(w);
+  }
   return host;
 }
 

@@ -211,8 +211,9 @@ struct Host {
   bool rootless = false;
   std::vector<std::string> lacking;  // a sentence each, with what mends it
   std::vector<std::string> advice;   // what works, and could be better
-  // Why no task can run at the high level, with what mends it; "" when nothing is known that would
-  // keep one from it: Engine::high() knows more.
+  // Of inspect_host alone: the runtime of the high level, or why there is none, with what mends it.
+  // Nothing was started with it: Engine::high() knows more.
+  std::string high_runtime;  // "runsc 20221219.0"
   std::string high_lacking;
 };
 

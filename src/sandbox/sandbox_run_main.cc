@@ -284,9 +284,11 @@ json::object encode(const Host& host) {
   for (const std::string& sentence : host.lacking) lacking.emplace_back(sentence);
   json::array advice;
   for (const std::string& sentence : host.advice) advice.emplace_back(sentence);
-  return {{"runtime", host.runtime},     {"cgroups", host.cgroups},
-          {"rootless", host.rootless},   {"lacking", std::move(lacking)},
-          {"advice", std::move(advice)}, {"high_lacking", host.high_lacking}};
+  return {{"runtime", host.runtime},
+          {"cgroups", host.cgroups},
+          {"rootless", host.rootless},
+          {"lacking", std::move(lacking)},
+          {"advice", std::move(advice)}};
 }
 
 void read_options(const json::object& object, Request* request) {

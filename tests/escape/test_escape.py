@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from sandbox_host import has_runsc
 from sandbox_program import lines, run_tasks
 
 HERE = Path(__file__).parent
@@ -70,10 +71,51 @@ ATTACKS = {
     "a36_fingerprint": Expected(),
     "a37_oom_score": Expected(),
 }
+# At the high level: where the outcome is another. gVisor counts processes in its own way and its
+# memory is in the job's group, so the bomb meets that first; process 1 can be killed from inside,
+# which ends the job.
+HIGH = {
+    "a01_fork_bomb": Expected("out_of_memory", 137, {"processes_max": 32}),
+    "a17_supervisor": Expected("finished", 137, twins=0),
+    "a30_deaf": Expected("timed_out", 137, {"wall_ms_max": 2500, "grace_ms": 200}),
+    "a31_shares": Expected(twins=1),
+    "a37_oom_score": Expected(twins=0),
+}
+# What works there because gVisor's kernel does it, for its own processes, in its own namespaces, in
+# memory of the job's: nothing of this machine's is reached.
+EMULATED = {
+    "a05_inode_bomb": {"more files in /tmp than allowed", "more files in /dev/shm than allowed"},
+    "a06_read_host": {"list /sys"},
+    "a10_namespaces": {"unshare user", "unshare mount", "unshare cgroup", "unshare time",
+                       "unshare pid", "unshare ipc", "unshare uts", "unshare net",
+                       "unshare user and net", "clone user", "clone user and mount"},
+    "a11_other_processes": {"ptrace traceme", "ptrace seize"},
+    "a12_proc": {"write /proc/self/oom_score_adj", "read /proc/cmdline", "control groups"},
+    "a15_descriptors": {"descriptors of the supervisor"},
+    "a16_terminal": {"/dev/ptmx"},
+    "a24_kernel": {"syslog", "System V shared memory", "System V messages", "System V semaphores",
+                   "a POSIX message queue"},
+    "a25_network": {"socket INET 1", "socket INET 2", "socket INET6 1", "socket INET6 2",
+                    "socket NETLINK 2", "socket NETLINK 3", "socket with high bits"},
+    "a26_kernel_interfaces": {"io_uring_setup", "io_setup", "/dev/fuse", "/dev/net/tun"},
+    "a27_privileges": {"keep capabilities"},
+    "a31_shares": {"a higher priority"},
+    "a36_fingerprint": {"the kernel's command line", "block devices"},
+    "a37_oom_score": {"be spared when the machine runs out of memory",
+                      "be spared before the node itself"},
+}
+EMULATED_TWINS = {"a31_shares": {"a lower priority"}, "a37_oom_score": {"the score can be read"}}
+# Of gVisor's own, beside the job's, and some pages that the machine's kernel counts beyond a limit.
+GUEST_KERNEL_BYTES = 64_000_000 + 65_536
 # Attacks that only seccomp holds back, in whole or in part.
 TEETH = ["a08_mount", "a09_roots_and_handles", "a10_namespaces", "a11_other_processes",
          "a13_keyring", "a16_terminal", "a22_clock_and_names", "a24_kernel", "a25_network",
          "a26_kernel_interfaces", "a28_other_architectures"]
+
+
+def expectation(name, start):
+    expected = ATTACKS.get(name, Expected())
+    return HIGH.get(name, expected) if start == "high" else expected
 
 
 class Host:
@@ -99,7 +141,7 @@ class Host:
         server.listen()
         return server
 
-    def task(self, name):
+    def task(self, name, start):
         constants = {"CANARY": self.canary, "SECRET": self.secret, "ABSTRACT": self.abstract,
                      "SOCKET_PATH": self.directory + "/socket",
                      "PORT": self.tcp.getsockname()[1], "HOST_NAME": os.uname().nodename}
@@ -107,12 +149,12 @@ class Host:
         code = PRELUDE + told + (HERE / "attacks" / f"{name}.py").read_text()
         # The secret is told to the attack so that it can look for it: not by its own code.
         code = code.replace(repr(self.secret), repr(self.secret[:7]) + "+" + repr(self.secret[7:]))
-        expected = ATTACKS.get(name, Expected())
+        expected = expectation(name, start)
         return {"code": code, "filename": f"{name}.py", "imports_restricted": False,
                 "environment": {"BCAI_MARK": self.mark}, "limits": {**LIMITS, **expected.limits}}
 
-    def run(self, directory, names, **options):
-        return run_tasks(directory, [self.task(name) for name in names],
+    def run(self, directory, names, start="cold", **options):
+        return run_tasks(directory, [self.task(name, start) for name in names], start=start,
                          environment={"BCAI_SECRET": self.secret}, **options)
 
     def close(self):
@@ -133,8 +175,10 @@ def directory(tmp_path_factory):
     return tmp_path_factory.mktemp("escape")
 
 
-@pytest.fixture(scope="session", params=["cold", "warm"])
+@pytest.fixture(scope="session", params=["cold", "warm", "high"])
 def start(request):
+    if request.param == "high" and not has_runsc():
+        pytest.skip("needs runsc: apt-get install runsc")
     return request.param
 
 
@@ -145,17 +189,20 @@ def runs(host, directory, start):
     return dict(zip(ATTACKS, done, strict=True))
 
 
-def assert_held(run, twins):
+def assert_held(run, twins, emulated=(), emulated_twins=()):
     said = lines(run)
-    worked = [line for line in said if line.get("worked")]
+    worked = [line for line in said if line.get("worked") and line["attack"] not in emulated]
     assert not worked, worked
     assert any("attack" in line or "twin" in line for line in said), run
-    broken = [line for line in said if line.get("works") is False]
+    broken = [line for line in said
+              if line.get("works") is False and line["twin"] not in emulated_twins]
     assert not broken, broken
     assert sum(1 for line in said if line.get("works")) >= twins, said
 
 
-def test_what_is_open_goes_no_further(runs):
+def test_what_is_open_goes_no_further(runs, start):
+    if start == "high":
+        pytest.skip("gVisor has a score of its own, which the machine's kernel does not read")
     worked = [line["attack"] for line in lines(runs["a37_oom_score"]) if line.get("worked")]
     assert set(worked) <= {"be spared when the machine runs out of memory"}
 
@@ -175,19 +222,24 @@ def test_every_script_is_run():
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_attack(name, runs):
-    run, expected = runs[name], ATTACKS[name]
+def test_attack(name, runs, start):
+    run, expected = runs[name], expectation(name, start)
     if name == "a37_oom_score" and not has_capability(CAP_SYS_RESOURCE):
         pytest.skip("this root lacks CAP_SYS_RESOURCE: no process can set a floor of the score")
-    if name != "a20_endless_line":  # which prints no more than that after its first line
-        assert_held(run, expected.twins)
+    high = start == "high"
+    # One prints no more than that after its first line, the other has ended itself by then.
+    if name != "a20_endless_line" and not (high and name == "a17_supervisor"):
+        assert_held(run, expected.twins, EMULATED.get(name, ()) if high else (),
+                    EMULATED_TWINS.get(name, ()) if high else ())
     seen = (run["report"]["outcome"], run["report"]["exit_code"])
     assert seen == (expected.outcome, expected.exit_code), (run["report"], run["stderr"][-2000:])
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_caps_hold_to_the_byte(name, runs):
-    limits = {**LIMITS, **ATTACKS[name].limits}
+def test_caps_hold_to_the_byte(name, runs, start):
+    limits = {**LIMITS, **expectation(name, start).limits}
+    if start == "high":
+        limits["memory_bytes_max"] += GUEST_KERNEL_BYTES
     run = runs[name]
     usage = run["report"]["usage"]
     assert usage["memory_peak_bytes"] <= limits["memory_bytes_max"]
@@ -214,7 +266,7 @@ def artifacts(run):
     return {item["name"]: Path(item["path"]) for item in run["report"]["artifacts"]}
 
 
-def test_outputs_are_collected_from_regular_files_only(host, runs):
+def test_outputs_are_collected_from_regular_files_only(host, runs, start):
     run = runs["a18_outputs"]
     found = artifacts(run)
     secret = Path(host.canary).read_bytes()
@@ -230,7 +282,9 @@ def test_outputs_are_collected_from_regular_files_only(host, runs):
     for name in ("link", "etc", "etc/passwd", "environ", "inner", "fifo", "socket", "new\nline",
                  "\x1b[31mred", "good.txt", "hard", "deep/" + "/".join("d" * 20) + "/buried"):
         assert "outputs/" + name not in found
-    named = {"link", "environ", "fifo", "socket", "good.txt", "hard"}
+    named = {"link", "environ", "good.txt", "hard"}
+    if start != "high":  # gVisor's kernel keeps these two to itself
+        named |= {"fifo", "socket"}
     assert {"outputs/" + name for name in named} <= left_out(run)
 
 
@@ -324,7 +378,7 @@ def test_training_works_inside(directory, start):
     run = run_tasks(directory, [{
         "code": TRAINING, "imports_restricted": False,
         "limits": {"memory_bytes_max": 2_000_000_000, "cpu_millicores": 2000,
-                   "wall_ms_max": 120_000}}],
+                   "wall_ms_max": 240_000}}],
         python=sys.executable, start=start)[0]
     report = run["report"]
     assert (report["outcome"], report["exit_code"]) == ("finished", 0), run["stderr"]

@@ -64,10 +64,10 @@ json::object make_guest_config(const GuestOptions& options, const Root& root,
   json::object config = make_config(like, context);
   json::object& process = config["process"].as_object();
   json::array arguments{"/usr/bin/python3", "-I", "-S", "-B", "-u", "/opt/bcai/guest.py"};
-  if (!options.preload.empty()) {
+  if (options.preload) {
     arguments.emplace_back(root.site_packages_inside());
     arguments.emplace_back(options.overlay.empty() ? "" : kOverlay);
-    arguments.emplace_back(options.preload);
+    if (!options.preload->empty()) arguments.emplace_back(*options.preload);
   }
   process["args"] = std::move(arguments);
   json::array environment;
@@ -163,7 +163,7 @@ Result<void> Guest::start(const Runsc& runsc, const GuestOptions& options, Milli
   BCAI_TRY(write_file(bundle_ / "config.json",
                       to_text(make_guest_config(options, host_.root, context))));
   BCAI_TRY(group_.create_whole());
-  BCAI_TRY(group_.limit(with_guest_kernel(options.limits)));
+  if (options.limited) BCAI_TRY(group_.limit(with_guest_kernel(options.limits)));
   BCAI_TRY_ASSIGN(Pair out, make_pipe());
   BCAI_TRY_ASSIGN(Pair err, make_pipe());
   BCAI_TRY_ASSIGN(Pair control, make_sockets());

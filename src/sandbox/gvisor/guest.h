@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,8 +40,10 @@ struct GuestOptions {
   std::vector<std::pair<std::string, std::string>> environment;
   std::filesystem::path overlay;
   std::filesystem::path proxy;
-  std::string preload;  // a module that is imported before the task comes; "": none
-  Limits limits;        // of its control group until the task brings its own
+  // A module that is imported before the task comes; "": none, but the interpreter waits.
+  std::optional<std::string> preload;  // nothing: the task's environment is that of the guest
+  Limits limits;        // those of them that are fixed, and of its control group if it is limited
+  bool limited = true;  // before the task brings its own
 };
 
 // Single use; not thread-safe.

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr Millis kStartMax{60'000};
+constexpr Millis kLoadMax{120'000};
 constexpr Millis kTryMax{10'000};  // of a platform
 // Raised when the test or what guests are started with is another.
 constexpr int kTest = 1;
@@ -34,6 +35,19 @@ std::string failing(const std::vector<SelfTestLine>& lines) {
   return out;
 }
 
+// Its task brings its limits; those of the control group first, so that nothing has to shrink.
+GuestOptions waiting_options(const GuestKey& key) {
+  Task like;
+  like.limits.cpu_millicores = key.libraries.threads * 1000;
+  like.limits.disk_bytes_max = key.scratch_bytes;
+  return {.environment = environment_of(like),
+          .overlay = key.libraries.overlay,
+          .proxy = {},
+          .preload = key.libraries.preload,
+          .limits = like.limits,
+          .limited = false};
+}
+
 std::string member(const json::value& value, const char* name) {
   const json::value* found = value.is_object() ? value.get_object().if_contains(name) : nullptr;
   return found && found->is_string() ? std::string(found->get_string()) : std::string();
@@ -42,12 +56,21 @@ std::string member(const json::value& value, const char* name) {
 }  // namespace
 
 Gvisor::Gvisor(std::string program, std::unique_ptr<GuestHost> host,
-               std::function<std::vector<SelfTestLine>()> probe)
-    : program_(std::move(program)), host_(std::move(host)), probe_(std::move(probe)) {}
+               std::function<std::vector<SelfTestLine>()> probe, bool keeps_waiting)
+    : program_(std::move(program)),
+      host_(std::move(host)),
+      probe_(std::move(probe)),
+      keeps_waiting_(keeps_waiting) {}
 
 Result<HighLevel> Gvisor::level() {
   const std::lock_guard guard(mutex_);
-  if (!level_) level_.emplace(test());
+  if (level_) return *level_;
+  level_.emplace(test());
+  if (*level_ && keeps_waiting_) {
+    pool_ = std::make_unique<GuestPool>([this](const GuestKey& key, int stop) {
+      return Guest::start(*host_, runsc_, waiting_options(key), kLoadMax, stop);
+    });
+  }
   return *level_;
 }
 
@@ -113,24 +136,34 @@ void Gvisor::remember(const HighLevel& level) const {
   }
 }
 
-Result<std::unique_ptr<Guest>> Gvisor::take(const Task& task) {
+std::unique_ptr<Guest> Gvisor::waiting(const Task& task) {
+  const auto key = pool_ ? guest_key(task, host_->root.interpreter) : std::nullopt;
+  return key ? pool_->take(*key) : nullptr;
+}
+
+Result<void> Gvisor::await(const Task& task) {
+  const auto key = pool_ ? guest_key(task, host_->root.interpreter) : std::nullopt;
+  if (!key) return error(ErrorCode::kUnavailable, "this task starts cold on this machine");
+  return pool_->await(*key);
+}
+
+Result<std::unique_ptr<Guest>> Gvisor::start(const Task& task) {
   return Guest::start(*host_, runsc_,
                       {.environment = environment_of(task),
                        .overlay = task.overlay,
                        .proxy = task.proxy,
-                       .preload = "",
+                       .preload = std::nullopt,
                        .limits = task.limits},
                       kStartMax);
 }
 
-std::string gvisor_lacking(bool rootless, const CgroupLayout& cgroups, const std::string& program) {
+std::string gvisor_lacking(bool rootless, const CgroupLayout& cgroups) {
   if (rootless) return "the high level needs root: run as root";
   if (cgroups.mode == CgroupMode::kNone || !cgroups.memory || !cgroups.pids || !cgroups.cpu) {
     return "the high level needs control groups with the memory, pids and cpu controllers; mount "
            "cgroup2 at /sys/fs/cgroup";
   }
-  const auto found = find_runsc(program);
-  return found ? "" : "the high level: " + found.error().message;
+  return "";
 }
 
 }  // namespace bcai::sandbox

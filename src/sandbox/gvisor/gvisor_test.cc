@@ -183,6 +183,95 @@ TEST_F(GvisorTest, RefusesANativeProgram) {
   EXPECT_NE(ran.report.detail.find("native"), std::string::npos) << ran.report.detail;
 }
 
+// With guests that wait.
+class WaitingGvisorTest : public GvisorTest {
+ protected:
+  static void SetUpTestSuite() {
+    const Host host = inspect_host("runc");
+    if (host.runtime.empty() || !host.high_lacking.empty()) return;
+    state_ = temporary();
+    EngineOptions chosen = options("runsc");
+    chosen.warm_starts = true;
+    auto made = Engine::make(chosen);
+    ASSERT_TRUE(made) << made.error().message;
+    engine_ = std::move(*made);
+  }
+  static Task of(std::string tenant, std::string code) {
+    Task task = python(std::move(code));
+    task.tenant = std::move(tenant);
+    task.level = SecurityLevel::kHigh;
+    return task;
+  }
+  static Ran run_warm(const Task& task) {
+    const auto waits = engine_->await_warm(task);
+    EXPECT_TRUE(waits) << waits.error().message;
+    Ran ran = run_high(task);
+    EXPECT_EQ(ran.report.start, Start::kWarm);
+    EXPECT_EQ(ran.report.outcome, Outcome::kFinished) << ran.report.detail << ran.err;
+    return ran;
+  }
+};
+
+TEST_F(WaitingGvisorTest, GivesATaskThatComesLaterAllThatIsItsOwn) {
+  const fs::path source = state_ / "source";
+  ASSERT_TRUE(write_file(source, std::string(3'000'000, 'i')));
+  Task task = of("a",
+                 "import os, resource, sys\n"
+                 "print(sys.argv, os.environ['A'], len(open('data/input').read()))\n"
+                 "print(resource.getrlimit(resource.RLIMIT_NOFILE), os.getpid() > 1)\n"
+                 "os.makedirs('outputs', exist_ok=True); open('outputs/x', 'w').write('x')\n"
+                 "y = 7\n");
+  task.arguments = {"one"};
+  task.environment = {{"A", "b"}};
+  task.files = {{.path = "data/input", .source = source}};
+  task.limits.open_files_max = 99;
+  const Ran ran = run_warm(task);
+  EXPECT_EQ(ran.out, "['main.py', 'one'] b 3000000\n(99, 99) True\n");
+  EXPECT_NE(ran.report.outputs_json.find("\"y\":7"), std::string::npos);
+  EXPECT_EQ(ran.report.artifacts.size(), 1U);
+}
+
+TEST_F(WaitingGvisorTest, HoldsATaskToItsOwnLimits) {
+  Task disk = of("a",
+                 "try:\n"
+                 "    with open('/work/a', 'wb', 0) as f:\n"
+                 "        for _ in range(64): f.write(bytes(1_000_000))\n"
+                 "except OSError: print('full')\n");
+  disk.limits.file_bytes_max = 100'000'000;
+  disk.limits.disk_bytes_max = 8'000'000;
+  EXPECT_EQ(run_warm(disk).out, "full\n");
+  Task memory = of("a", "x = bytearray(900_000_000)");
+  memory.limits.memory_bytes_max = 200'000'000;
+  ASSERT_TRUE(engine_->await_warm(memory));
+  const Ran over = run_high(memory);
+  EXPECT_EQ(over.report.start, Start::kWarm);
+  EXPECT_EQ(over.report.outcome, Outcome::kOutOfMemory);
+}
+
+TEST_F(WaitingGvisorTest, IsOneTasksAlone) {
+  const Task task = of("a",
+                       "import os\n"
+                       "print(os.path.exists('/tmp/left'), os.listdir('/work'))\n"
+                       "open('/tmp/left', 'w').close()\n");
+  EXPECT_EQ(run_warm(task).out.substr(0, 6), "False ");
+  EXPECT_EQ(run_warm(task).out.substr(0, 6), "False ");
+}
+
+TEST_F(WaitingGvisorTest, WaitsForOneTenantAlone) {
+  ASSERT_TRUE(engine_->await_warm(of("a", "pass")));
+  EXPECT_EQ(run_high(of("somebody", "pass")).report.start, Start::kCold);
+}
+
+TEST_F(WaitingGvisorTest, HasLibrariesLoaded) {
+  const Task task = of("a", "import sys\nhad = 'numpy' in sys.modules\nimport numpy\nprint(had)");
+  const auto& packages = engine_->environment().packages;
+  if (std::none_of(packages.begin(), packages.end(),
+                   [](const auto& package) { return package.first == "numpy"; })) {
+    GTEST_SKIP() << "needs numpy in the base environment";
+  }
+  EXPECT_EQ(run_warm(task).out, "True\n");
+}
+
 // Each with a state directory of its own: an engine has its to itself.
 class NoGvisorTest : public GvisorTest {
  protected:

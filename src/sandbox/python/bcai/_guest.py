@@ -17,7 +17,7 @@ _CONTROL = 3
 def main(site_packages=None, overlay=None, *names):
     _take_control()
     _keep_output_whole()
-    if not names:
+    if site_packages is None:
         _wait()
         return _run.main("/in", "/work")
     _run._become_second_process(None)
@@ -60,6 +60,7 @@ def _keep_output_whole():
 
 def _wait():
     """A line says that we wait; a line comes when the task is there, with its resource limits."""
+    import resource
     write(_CONTROL, b'{"waiting":true}\n')
     line = b""
     while not line.endswith(b"\n"):
@@ -67,6 +68,5 @@ def _wait():
         if not part:
             sys.exit(0)
         line += part
-    import resource
     for kind, value in _run.make_scanner(_run._Scanner)(line.decode(), 0)[0]["limits"]:
         resource.setrlimit(kind, (value, value))
