@@ -48,6 +48,7 @@ from bcai.records import (
     Progress,
     Quote,
     ReplicaAnswer,
+    SandboxUsed,
     Secret,
     TensorInfo,
     Timings,
@@ -55,6 +56,7 @@ from bcai.records import (
     Verification,
 )
 from bcai.sdk import SDK, Artifacts, Job, JobResult
+from bcai.spec import SecurityLevel
 from bcai.version import __version__
 
 if TYPE_CHECKING:
@@ -97,7 +99,9 @@ __all__ = [
     "Quote",
     "ReplicaAnswer",
     "ResourceExhausted",
+    "SandboxUsed",
     "Secret",
+    "SecurityLevel",
     "Tensor",
     "TensorInfo",
     "Timings",

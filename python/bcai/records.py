@@ -284,6 +284,24 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class SandboxUsed:
+    """What held an attempt, as the node tells it: ``security_level``, the runtime with its version,
+    and of the high level when it passed its self-test. Empty when it never was in a sandbox."""
+
+    security_level: str = ""
+    runtime: str = ""
+    self_test: str = ""
+
+    @staticmethod
+    def from_json(data: Json) -> SandboxUsed:
+        return SandboxUsed(
+            security_level=_text(data, "security_level"),
+            runtime=_text(data, "runtime"),
+            self_test=_text(data, "self_test"),
+        )
+
+
+@dataclass(frozen=True)
 class ArtifactInfo:
     """A file that a job left. ``sha256`` is 64 lower-case hexadecimal digits."""
 
@@ -352,6 +370,7 @@ class ResultRecord:
     error: JobErrorInfo | None
     usage: Usage
     timings: Timings
+    sandbox: SandboxUsed = SandboxUsed()
     commitment: str = ""
     environment_lock: Json | None = None
     quote: Quote | None = None
@@ -376,6 +395,7 @@ class ResultRecord:
             error=JobErrorInfo.from_json(_object(data, "error")),
             usage=Usage.from_json(_object(data, "usage")),
             timings=Timings.from_json(_object(data, "timings")),
+            sandbox=SandboxUsed.from_json(_object(data, "sandbox")),
             commitment=_text(data, "commitment"),
             environment_lock=_object(data, "environment_lock") or None,
             quote=Quote.from_json(_object(data, "quote")),

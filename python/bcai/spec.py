@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -17,6 +18,13 @@ J = TypeVar("J")
 
 Source = str | os.PathLike[str] | bytes
 Files = Iterable[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str] | bytes]
+
+
+class SecurityLevel(StrEnum):
+    """What stands between a job's code and the machine that runs it."""
+
+    STANDARD = "standard"
+    HIGH = "high"
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class JobMaker(Generic[J]):
         environment_lock: Mapping[str, Any] | None = None,
         python_version: str | None = None,
         network: Mapping[str, Any] | None = None,
+        security_level: SecurityLevel | Literal["standard", "high"] | None = None,
         allow_imports: Iterable[str] = (),
         import_policy: Literal["standard", "off"] | None = None,
         queue_timeout: int | None = None,
@@ -88,13 +97,14 @@ class JobMaker(Generic[J]):
         what the node has; ``environment_lock``, in their place, is ``result.environment_lock`` of
         an earlier job and gives the same packages to the byte. ``network`` names the hosts that
         the job reaches, ``{"allow": ["pypi.org:443"]}``; without it, none. ``secrets`` are names
-        of values that ``set_secret`` stored: variables of the job's process. ``timeout`` is the
-        wall-clock limit of one attempt and ``queue_timeout`` of the wait before the first, in
-        seconds. ``max_retries`` counts retries of attempts that failed through no fault of the job.
-        ``files`` are put into the job's
-        working directory: paths, or a mapping of names to paths or bytes. ``allow_imports`` adds
-        modules to those that the import policy allows. ``id`` makes this the same job as one
-        submitted before. What is not given takes the network's default.
+        of values that ``set_secret`` stored: variables of the job's process. ``security_level`` is
+        ``SecurityLevel.HIGH`` for a job that shall have a kernel of its own, on a node that offers
+        it, or not run. ``timeout`` is the wall-clock limit of one attempt and ``queue_timeout`` of
+        the wait before the first, in seconds. ``max_retries`` counts retries of attempts that
+        failed through no fault of the job. ``files`` are put into the job's working directory:
+        paths, or a mapping of names to paths or bytes. ``allow_imports`` adds modules to those that
+        the import policy allows. ``id`` makes this the same job as one submitted before. What is
+        not given takes the network's default.
 
         Raises TypeError, OSError or InvalidArgument for what is wrong before anything is sent.
         """
@@ -119,6 +129,7 @@ class JobMaker(Generic[J]):
             environment_lock=dict(environment_lock) if environment_lock is not None else None,
             python_version=python_version,
             network=dict(network) if network is not None else None,
+            security_level=str(security_level) if security_level is not None else None,
             import_policy=import_policy,
             queue_timeout=queue_timeout,
             cpu_seconds_max=cpu_seconds_max,

@@ -130,6 +130,7 @@ class ResultState:
         self.detail = record.detail
         self.usage = record.usage
         self.timings = record.timings
+        self.sandbox = record.sandbox
         self.commitment = record.commitment
         self.environment_lock = record.environment_lock
         self.quote = record.quote

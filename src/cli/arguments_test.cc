@@ -60,7 +60,8 @@ TEST(Arguments, RepeatableOptionsTakeOneValueEach) {
   EXPECT_EQ(run.job.requirements, (Words{"torch>=2.0", "numpy"}));
   const RunOptions locked =
       parsed<RunOptions>({"run", "--environment-lock", "r.json", "--allow-host", "a:1",
-                          "--allow-host", "b:2", "train.py"});
+                          "--allow-host", "b:2", "--security-level", "high", "train.py"});
+  EXPECT_EQ(locked.job.security_level, "high");
   EXPECT_EQ(locked.job.environment_lock, "r.json");
   EXPECT_EQ(locked.job.allow_hosts, (Words{"a:1", "b:2"}));
   EXPECT_EQ(run.job.file, "train.py");

@@ -211,6 +211,9 @@ void Declarations::add_job_options(CLI::App* app, JobOptions& job) {
            "A file or directory to put into the job's working directory (repeatable)");
   add_secrets(app, job);
   add_program_options(app, job);
+  app->add_option("--security-level", job.security_level,
+                  "standard, or high: a kernel of gVisor's for the job alone")
+      ->check(CLI::IsMember({"standard", "high"}));
   add_list(app, "--allow-import", job.allowed_imports, "MODULE",
            "A module the import policy would refuse (repeatable)");
   app->add_option("--import-policy", job.import_policy, "standard, or off on your own machines")

@@ -39,6 +39,14 @@ void check_sandbox(std::vector<Check>& checks) {
                     .holds = true,
                     .detail = fmt::format("uid {}{}", getuid(), host.rootless ? ", rootless" : ""),
                     .remedy = {}});
+  checks.push_back(
+      {.name = "gvisor",
+       .holds = host.high_lacking.empty(),
+       .needed = false,
+       .detail = host.high_lacking.empty()
+                     ? fmt::format("{}, for the high security level", host.high_runtime)
+                     : host.high_lacking,
+       .remedy = {}});
   for (const std::string& lacking : host.lacking) {
     checks.push_back({.name = "sandbox", .holds = false, .detail = lacking, .remedy = {}});
   }

@@ -308,6 +308,7 @@ json::object job_body(const JobOptions& options, const Program& program,
     add_texts(network, "allow", options.allow_hosts);
     body["network"] = std::move(network);
   }
+  if (!options.security_level.empty()) body["security_level"] = options.security_level;
   if (!options.python_version.empty()) body["python_version"] = options.python_version;
   add_texts(body, "allowed_imports", options.allowed_imports);
   if (!options.import_policy.empty()) body["import_policy"] = options.import_policy;

@@ -24,6 +24,7 @@ struct MachineOptions {
   int slots = 0;
   std::optional<int64_t> uploads_bytes_max;
   bool strangers = false;
+  bool high_level = true;
   bool with_node = true;
 };
 

@@ -33,6 +33,7 @@ struct JobOptions {
   std::string environment_lock;  // a file
   std::vector<std::string> allow_hosts;
   std::vector<std::string> secrets;  // names
+  std::string security_level;
   int gpu_count = 0;
   std::string gpu_memory;  // "" is the coordinator's default, as in all below
   std::string gpu_model;

@@ -9,6 +9,7 @@
 #include "cli/follow.h"
 #include "cli/job_request.h"
 #include "cli/outputs.h"
+#include "sandbox/sandbox.h"
 
 namespace bcai::cli {
 namespace {
@@ -192,6 +193,14 @@ Result<Connected> start_here(const RunOptions& options, Context& context) {
   MachineOptions machine;
   machine.directory = std::filesystem::path(settings.value(SettingKey::kDataDirectory)) / "local";
   machine.python = settings.value(SettingKey::kPython);
+  machine.high_level = options.job.security_level == "high";
+  if (machine.high_level) {
+    const sandbox::Host host = sandbox::inspect_host("runc");
+    if (!host.high_lacking.empty()) {
+      return error(ErrorCode::kFailedPrecondition, "no high security level on this machine: {}",
+                   host.high_lacking);
+    }
+  }
   // Secrets are kept in one place, which one run has at a time.
   const bool with_secrets = !options.job.secrets.empty();
   if (with_secrets) machine.directory /= kLocalRecord;

@@ -158,6 +158,7 @@ TEST_F(ConfigFile, TheExampleLoadsAndShowsEveryFieldWithItsDefault) {
   EXPECT_EQ(full->config.disk_bytes, example->config.disk_bytes);
   EXPECT_EQ(full->config.strangers, example->config.strangers);
   EXPECT_EQ(full->config.warm_starts, example->config.warm_starts);
+  EXPECT_EQ(full->config.high_level, example->config.high_level);
   EXPECT_EQ(full->config.python, example->config.python);
   EXPECT_EQ(full->config.labels, example->config.labels);
 }

@@ -73,6 +73,17 @@ void describe_sandbox(const sandbox::Engine& engine, Capabilities* machine) {
   }
 }
 
+// A node without runsc runs the other jobs.
+void offer_high_level(sandbox::Engine& engine, Capabilities* machine) {
+  const auto level = engine.high();
+  if (level) {
+    machine->security_levels.emplace_back("high");
+    machine->sandbox_runtime += ", " + level->runtime;
+    return;
+  }
+  log_event(LogLevel::kInfo, "node.no_high_level", {{"why", level.error().message}});
+}
+
 environment::Options environment_options(const NodeConfig& config) {
   environment::Options options;
   options.directory = config.data_directory / "environments";
@@ -177,6 +188,7 @@ Result<std::unique_ptr<Node>> Node::start(NodeConfig config) {
                                  .machine = &machine},
                                 [&engine] { return engine.self_test(); });
   if (config.strangers) BCAI_TRY(check_strangers(machine));
+  if (config.high_level) offer_high_level(engine, &machine);
   impl->environments = open_environments(config, engine);
   machine.environments = impl->environments != nullptr;
   machine.network = config.network;

@@ -40,6 +40,7 @@ struct NodeConfig {
   int64_t memory_bytes = 0;                // 0: 80 % of what is there
   int64_t disk_bytes = 0;                  // 0: half of what is free
   bool strangers = false;                  // take jobs of others than the operator
+  bool high_level = true;                  // offer it where runsc passes its self-test
   bool warm_starts = true;                 // keep processes with torch or numpy loaded
   std::map<std::string, std::string> labels;
 };

@@ -58,6 +58,8 @@ sandbox::Task make_task(const Lease& lease, const std::vector<std::filesystem::p
   sandbox::Task task;
   task.id = lease.attempt.text();
   task.tenant = lease.tenant;
+  task.level = spec.security_level == "high" ? sandbox::SecurityLevel::kHigh
+                                             : sandbox::SecurityLevel::kStandard;
   task.code = spec.code;
   task.filename = spec.filename;
   task.arguments = spec.arguments;

@@ -217,6 +217,9 @@ void check_program_members(Decoder& in, const JobSpec& spec) {
   if (spec.environment_lock) in.add("environment_lock", "is for Python");
   if (!spec.python_version.empty()) in.add("python_version", "is for Python");
   if (!spec.network_allow.empty()) in.add("network", "is for Python");
+  if (spec.security_level != "standard") {
+    in.add("security_level", "high is for Python: a native program was verified before it runs");
+  }
   if (!spec.allowed_imports.empty()) in.add("allowed_imports", "are for Python");
   if (!spec.environment.empty()) in.add("environment", "is for Python");
   if (!spec.secrets.empty()) in.add("secrets", "are for Python");
@@ -254,6 +257,7 @@ JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings
   read_secrets(in, spec);
   read_packages(in, spec);
   read_network(in, spec);
+  in.read_word("security_level", spec.security_level, {"standard", "high"});
   if (const json::value* hardware = in.take("hardware"); hardware != nullptr) {
     Decoder members(*hardware, in.pointer_to("hardware"), findings);
     if (hardware->is_object()) read_hardware(members, spec.hardware);
@@ -311,6 +315,7 @@ json::value encode(const JobSpec& spec, bool with_code) {
   out["python_version"] = spec.python_version;
   if (spec.environment_lock) out["environment_lock"] = packaging::encode(*spec.environment_lock);
   out["network"] = json::object{{"allow", strings(spec.network_allow)}};
+  out["security_level"] = spec.security_level;
   out["hardware"] =
       json::object{{"cpu_cores", static_cast<double>(spec.hardware.cpu_millicores) / 1000},
                    {"memory", spec.hardware.memory_bytes},

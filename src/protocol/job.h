@@ -51,6 +51,7 @@ struct JobSpec {
   std::optional<packaging::Lock> environment_lock;  // of an earlier job; instead of requirements
   std::string python_version;                       // "3.11" or "3.11.2"; "" is any
   std::vector<std::string> network_allow;           // host:port that it reaches; none but these
+  std::string security_level = "standard";          // or "high": a kernel of its own
   Hardware hardware;
   int64_t timeout_s = 3600;     // wall clock of one attempt, 1 to 604800
   int64_t cpu_seconds_max = 0;  // 0 is no limit beyond the wall clock

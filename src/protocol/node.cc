@@ -91,6 +91,7 @@ json::value encode(const Capabilities& capabilities) {
                       {"slots", capabilities.slots},
                       {"gpus", std::move(gpus)},
                       {"sandbox_runtime", capabilities.sandbox_runtime},
+                      {"security_levels", strings(capabilities.security_levels)},
                       {"self_test", std::move(self_test)},
                       {"strangers", capabilities.strangers},
                       {"packages", string_map(capabilities.packages)},
@@ -122,6 +123,7 @@ Capabilities decode_capabilities(const json::value& value, std::vector<Finding>*
     out.gpus.push_back(std::move(gpu));
   });
   in.read("sandbox_runtime", out.sandbox_runtime, {.bytes_max = 128});
+  in.read("security_levels", out.security_levels, 8, {.bytes_min = 1, .bytes_max = 16});
   each(in, "self_test", 100, [&](Decoder& element) {
     SelfTestLine line;
     element.require("name", line.name, TextLimit{1, 64});

@@ -53,7 +53,8 @@ struct Capabilities {
   int64_t disk_bytes = 0;
   int slots = 0;  // attempts at once
   std::vector<Gpu> gpus;
-  std::string sandbox_runtime;  // "runc 1.1.5"
+  std::string sandbox_runtime;                              // "runc 1.1.5"
+  std::vector<std::string> security_levels = {"standard"};  // and "high" where its self-test holds
   std::vector<SelfTestLine> self_test;
   bool strangers = false;  // may take jobs of other tenants: every line of self_test holds
   std::map<std::string, std::string> packages;  // of the base environment: name → version

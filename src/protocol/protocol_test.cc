@@ -141,6 +141,20 @@ TEST(Network, PatternsOfOperators) {
   EXPECT_FALSE(allow_all({"a:1"}, {"a:1", "b:1"}));
 }
 
+TEST(JobSpec, AsksForTheHighSecurityLevelForPythonAlone) {
+  std::vector<Finding> findings;
+  const auto read = [&](const char* text) { return decode_job_spec(*parse_json(text), &findings); };
+  EXPECT_EQ(read(R"({"code":"x"})").security_level, "standard");
+  const JobSpec high = read(R"({"code":"x","security_level":"high"})");
+  EXPECT_EQ(high.security_level, "high");
+  EXPECT_EQ(decode_job_spec(encode(high), &findings), high);
+  EXPECT_TRUE(findings.empty());
+  EXPECT_NE(findings_of(R"({"code":"x","security_level":"highest"})").find("/security_level"),
+            std::string::npos);
+  EXPECT_NE(findings_of(R"({"program":"p","security_level":"high"})").find("/security_level"),
+            std::string::npos);
+}
+
 TEST(JobSpec, RefusesPathsThatLeaveTheirPlace) {
   const auto with_path = [](const std::string& path) {
     return findings_of(R"({"code":"x","files":[{"path":")" + path + R"(","sha256":")" +

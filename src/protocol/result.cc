@@ -62,6 +62,15 @@ void read_timings(Decoder& in, Timings& timings) {
   }
 }
 
+void read_sandbox(Decoder& in, SandboxUsed& sandbox) {
+  const json::value* value = in.take("sandbox");
+  if (value == nullptr) return;
+  Decoder member(*value, in.pointer_to("sandbox"), in.findings());
+  member.read("security_level", sandbox.security_level, {.bytes_max = 16});
+  member.read("runtime", sandbox.runtime, {.bytes_max = 128});
+  member.read("self_test", sandbox.self_test, {.bytes_max = 128});
+}
+
 void read_error(Decoder& in, JobError& job_error) {
   const json::value* value = in.take("error");
   if (value == nullptr) return;
@@ -138,6 +147,11 @@ json::value encode(const AttemptResult& result) {
                    {"timings", encode(result.timings)},
                    {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
+  if (!result.sandbox.security_level.empty()) {
+    out["sandbox"] = json::object{{"security_level", result.sandbox.security_level},
+                                  {"runtime", result.sandbox.runtime},
+                                  {"self_test", result.sandbox.self_test}};
+  }
   if (result.environment_lock)
     out["environment_lock"] = packaging::encode(*result.environment_lock);
   if (result.audit) {
@@ -218,6 +232,7 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
   read_error(in, result.error);
   read_usage(in, result.usage);
   read_timings(in, result.timings);
+  read_sandbox(in, result.sandbox);
   if (const json::value* progress = in.take("progress"); progress != nullptr) {
     result.progress = decode_progress(*progress, in.pointer_to("progress"), findings);
   }

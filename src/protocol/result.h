@@ -37,6 +37,13 @@ struct Timings {
   std::string start;
 };
 
+// What held the job, as the node tells it.
+struct SandboxUsed {
+  std::string security_level;  // "standard", "high"; "" when it never was in a sandbox
+  std::string runtime;         // "runc 1.1.5", "runsc 20221219.0 (ptrace)"
+  std::string self_test;       // of the high level: when it was passed, and of how many lines
+};
+
 struct ArtifactRef {
   std::string name;  // "outputs/…", as in the job's directory, or "outputs.safetensors"
   Sha256 sha256;
@@ -92,6 +99,7 @@ struct AttemptResult {
   JobError error;
   Usage usage;
   Timings timings;
+  SandboxUsed sandbox;
   Progress progress;      // the last that was told
   int64_t log_bytes = 0;  // size of the attempt's log, see protocol/log_record.h
 };

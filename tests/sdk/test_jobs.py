@@ -10,7 +10,7 @@ from typing import Any
 
 import bcai
 import pytest
-from bcai import SDK, LogLine
+from bcai import SDK, LogLine, SecurityLevel
 from bcai.ids import is_job_id
 from fake_coordinator import KEY, FakeCoordinator, FakeJob, Network, wait_until
 
@@ -52,6 +52,7 @@ def test_the_whole_specification_is_sent(client: SDK, fake: FakeCoordinator) -> 
         environment={"A": "b"},
         python_version="3.11",
         network={"allow": ["pypi.org:443"]},
+        security_level=SecurityLevel.HIGH,
         allow_imports=["ctypes"],
         import_policy="off",
         queue_timeout=5,
@@ -71,6 +72,7 @@ def test_the_whole_specification_is_sent(client: SDK, fake: FakeCoordinator) -> 
         "environment": {"A": "b"},
         "python_version": "3.11",
         "network": {"allow": ["pypi.org:443"]},
+        "security_level": "high",
         "allowed_imports": ["ctypes"],
         "import_policy": "off",
         "queue_timeout": 5,

@@ -69,6 +69,7 @@ std::string needs_text(const JobSpec& spec) {
   if (spec.replicas > 1) needs["replicas"] = spec.replicas;
   if (!spec.python_version.empty()) needs["python_version"] = spec.python_version;
   if (!spec.network_allow.empty()) needs["network"] = std::move(whole.as_object()["network"]);
+  if (spec.security_level != "standard") needs["security_level"] = spec.security_level;
   if (spec.environment_lock) {
     packaging::Lock lock = *spec.environment_lock;
     lock.packages.clear();  // what it stands on decides where it goes

@@ -88,6 +88,11 @@ bool has_packages(const Capabilities& node, const Demand& demand) {
                      [&](const packaging::Requirement& r) { return has_package(node, r); });
 }
 
+bool has_level(const Capabilities& node, const std::string& level) {
+  return level == "standard" || std::find(node.security_levels.begin(), node.security_levels.end(),
+                                          level) != node.security_levels.end();
+}
+
 std::string nodes_text(size_t count) {
   return count == 1 ? "1 node" : fmt::format("{} nodes", count);
 }
@@ -230,6 +235,12 @@ Words words_of(Filter filter, const Demand& demand, const std::vector<Schedulabl
                                        nodes.front().capabilities->python_version)};
     case Filter::kPackages: return {"no_package", package_sentence(demand, nodes)};
     case Filter::kNetwork: return {"no_network", network_sentence(demand, nodes)};
+    case Filter::kSecurityLevel:
+      return {"no_security_level",
+              count == 1 ? fmt::format("the only node does not offer the security level '{}'",
+                                       demand.spec->security_level)
+                         : fmt::format("none of {} offers the security level '{}'",
+                                       nodes_text(count), demand.spec->security_level)};
   }
   return {"no_node_fits", "no node fits"};
 }
@@ -240,7 +251,7 @@ std::string_view shortage_of(Filter filter) {
       "for their operators' jobs only", "without a slot",       "with too few GPUs",
       "with too little GPU memory",     "with another GPU",     "with too little memory",
       "with too few CPU cores",         "with too little disk", "with another Python",
-      "without the packages",           "without its hosts"};
+      "without the packages",           "without its hosts",    "without its security level"};
   return kTexts[static_cast<size_t>(filter)];
 }
 
@@ -257,6 +268,7 @@ std::string_view change_of(Filter filter, const Demand& demand) {
     case Filter::kPython: return "with another Python";
     case Filter::kPackages: return "with other requirements";
     case Filter::kNetwork: return "without these hosts";
+    case Filter::kSecurityLevel: return "at the standard security level";
     case Filter::kStrangers:
     case Filter::kSlots: return "";
   }
@@ -289,6 +301,7 @@ FilterSet misfits(const Demand& demand, const Capabilities& offered) {
   if (!has_python(offered, python_of(*demand.spec))) set |= bit(Filter::kPython);
   if (!has_packages(offered, demand)) set |= bit(Filter::kPackages);
   if (!allow_all(offered.network, demand.spec->network_allow)) set |= bit(Filter::kNetwork);
+  if (!has_level(offered, demand.spec->security_level)) set |= bit(Filter::kSecurityLevel);
   return set;
 }
 

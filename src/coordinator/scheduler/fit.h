@@ -24,8 +24,9 @@ enum class Filter : uint8_t {
   kPython,
   kPackages,
   kNetwork,
+  kSecurityLevel,
 };
-inline constexpr size_t kFilters = 11;
+inline constexpr size_t kFilters = 12;
 
 struct Demand {
   const JobSpec* spec = nullptr;

@@ -326,6 +326,14 @@ INSTANTIATE_TEST_SUITE_P(
                    "no_network",
                    "the only node lets no job reach b.example.com:443; "
                    "without these hosts 1 node would do"},
+        ReasonCase{"security level",
+                   [](World& w) {
+                     w.node();
+                     w.job().security_level = "high";
+                   },
+                   "no_security_level",
+                   "the only node does not offer the security level 'high'; "
+                   "at the standard security level 1 node would do"},
         ReasonCase{"busy",
                    [](World& w) {
                      w.node();
