@@ -19,7 +19,7 @@ PROGRAM = os.environ.get("BCAI_SANDBOX_RUN",
                          str(measure.ROOT / "build/release/src/sandbox/sandbox_run"))
 TORCH = "import torch\nprint(torch.ones(2).sum())\n"
 NUMPY = "import numpy\nprint(numpy.ones(2).sum())\n"
-COUNT_SHORT, COUNT_LONG = 20, 180  # of one zygote's children
+COUNT_SHORT, COUNT_LONG = 10, 90  # of one zygote's children, before its successor is loaded
 
 
 def sandbox_run(directory: pathlib.Path, code: str, start: str, repeat: int,
@@ -54,13 +54,16 @@ def cpu_seconds() -> float:
 
 
 def cpu_ms_per_job(directory: pathlib.Path) -> float:
-    """All that one more warm job costs: engine, zygote, fork, the job and its end."""
-    spent = []
-    for count in (COUNT_SHORT, COUNT_LONG):
+    """All that one more warm job costs: engine, zygote, fork, the job and its end. Not its share
+    of the zygote's load."""
+
+    def spent(count: int) -> float:
         before = cpu_seconds()
         sandbox_run(directory, TORCH, "warm", count)
-        spent.append(cpu_seconds() - before)
-    return (spent[1] - spent[0]) / (COUNT_LONG - COUNT_SHORT) * 1000
+        return cpu_seconds() - before
+
+    more = [spent(COUNT_LONG) - spent(COUNT_SHORT) for _ in range(5)]
+    return measure.median(more) / (COUNT_LONG - COUNT_SHORT) * 1000
 
 
 def kilobytes(text: str, *keys: str) -> int:
