@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -211,12 +212,13 @@ print("done")
     assert ran.stdout == "done\n", ran.stderr
 
 
-def test_both_halves_judge_alike(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "src/sandbox/python"))
+def test_both_halves_judge_alike(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(runner_at(tmp_path)))
     monkeypatch.setitem(sys.modules, "bcai", None)
     del sys.modules["bcai"]
     runner = importlib.import_module("bcai._imports")
-    inside = runner.Policy(POLICY, ["http.client", "asked"])
+    inside = runner.Policy()
+    inside.allow(["http.client", "asked"])
     outside = check_module.Rules({"allowed": ["http.client", "asked"], "job_modules": []})
     names = [*POLICY["denied"], *POLICY["packages"], *sys.stdlib_module_names, "nosuch",
              "asked.sub", "torch.nn", "ctypes.util", "http", "http.client", "http.server",
@@ -232,6 +234,14 @@ def test_both_halves_judge_alike(monkeypatch):
 # --- 31 ways around it: ways.py ---------------------------------------------------------------
 
 
+def runner_at(directory):
+    """As it lies in the sandbox: the lists beside it."""
+    runner = directory / "runner"
+    shutil.copytree(ROOT / "src/sandbox/python", runner)
+    (runner / "imports.json").write_text(POLICY_TEXT)
+    return runner
+
+
 def run_inside(tmp_path, code):
     (tmp_path / "in").mkdir()
     (tmp_path / "work").mkdir()
@@ -239,10 +249,10 @@ def run_inside(tmp_path, code):
         (tmp_path / path).write_text(code + "\nprint('RAN')\n")
     (tmp_path / "in/task.json").write_text(json.dumps({
         "filename": "main.py", "arguments": [], "carried_bytes_max": 0,
-        "imports": {"restricted": True, "allowed": [], "policy": POLICY}}))
+        "imports": {"restricted": True, "allowed": []}}))
     site_packages = next(path for path in sys.path if path.endswith("site-packages"))
     return subprocess.run(
-        [PYTHON, "-I", "-S", "-B", "-u", str(ROOT / "src/sandbox/python/runner.py"),
+        [PYTHON, "-I", "-S", "-B", "-u", str(runner_at(tmp_path) / "runner.py"),
          str(tmp_path / "in"), str(tmp_path / "work"), site_packages],
         capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
 

@@ -45,7 +45,7 @@ WAYS = {
                       "w.__init__.__globals__['_gcd_import']('ctypes')", RAN, RAN),
     "frame": ("g = (x for x in ())\ng.gi_frame.f_builtins['__import__']('ctypes')", RAN, RAN),
     "policy emptied": ("import gc\nfor o in gc.get_objects():\n"
-                       "    if type(o).__name__ == 'Policy': o._asked.add('ctypes')\n"
+                       "    if type(o).__name__ == 'Policy': o._asked = {'ctypes'}\n"
                        "exec('import ctypes')", RAN, RAN),
     "another interpreter": ("import os, sys\n"
                             "assert os.system(sys.executable + \" -c 'import ctypes'\") == 0",
