@@ -289,7 +289,7 @@ Report Engine::Impl::run(const Task& task, const fs::path& artifacts_to, const C
 Report Engine::Impl::run_high(const Task& task, const fs::path& artifacts_to,
                               const Callbacks& callbacks, Cancellation& cancellation,
                               Instant asked) {
-  const std::string task_json = task_json_of(task);
+  const std::string task_json = make_task_json(task);
   Start start = Start::kWarm;
   std::unique_ptr<Guest> guest = gvisor->waiting(task);
   auto watched = guest ? guest->dispatch(task, task_json)

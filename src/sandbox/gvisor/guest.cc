@@ -94,12 +94,14 @@ json::object make_guest_config(const GuestOptions& options, const Root& root,
   return config;
 }
 
+// "7:1024 1:8000000\n"
 std::string go_line(const Limits& limits, const CgroupLayout& cgroups) {
-  json::array out;
+  std::string out;
   for (const ResourceLimit& limit : resource_limits(limits, &cgroups)) {
-    if (is_task_own(limit)) out.push_back(json::array{limit.resource, limit.value});
+    if (!is_task_own(limit)) continue;
+    out += fmt::format("{}{}:{}", out.empty() ? "" : " ", limit.resource, limit.value);
   }
-  return to_text(json::object{{"limits", std::move(out)}}) + "\n";
+  return out + "\n";
 }
 
 }  // namespace

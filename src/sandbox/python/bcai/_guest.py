@@ -68,5 +68,6 @@ def _wait():
         if not part:
             sys.exit(0)
         line += part
-    for kind, value in _run.make_scanner(_run._Scanner)(line.decode(), 0)[0]["limits"]:
+    for limit in line.split():
+        kind, value = map(int, limit.split(b":"))
         resource.setrlimit(kind, (value, value))
