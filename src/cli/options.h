@@ -251,7 +251,7 @@ using Command =
     std::variant<RunOptions, SubmitOptions, JobsOptions, ShowOptions, LogsOptions, ResultsOptions,
                  CancelOptions, WaitOptions, NodesOptions, KeysOptions, SecretOptions, UpOptions,
                  LocalOptions, CoordinatorOptions, CreateKeyOptions, NodeDeployOptions,
-                 NodeStatusOptions, AuditOptions, CreateProjectOptions, ConfigOptions, DoctorOptions,
-                 CompletionOptions, VmOptions, VersionOptions>;
+                 NodeStatusOptions, AuditOptions, CreateProjectOptions, ConfigOptions,
+                 DoctorOptions, CompletionOptions, VmOptions, VersionOptions>;
 
 }  // namespace bcai::cli

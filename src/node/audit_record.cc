@@ -115,6 +115,10 @@ json::object attempt_record(const AuditTo& to, const AttemptFactsOfAudit& facts,
   }
   const sandbox::Report& report = *facts.report;
   json::object sandbox = to.sandbox;
+  sandbox["level"] = spec.security_level;
+  if (!report.runtime.empty()) sandbox["runtime"] = report.runtime;
+  if (!report.self_test.empty())
+    sandbox["self_test"] = audit::escape(report.self_test, kTextBytesMax);
   sandbox["start"] = to_json(name(report.start));
   sandbox["uid"] = report.uid;
   out["ran"] = true;

@@ -346,6 +346,15 @@ json::object make_zygote_config(const std::vector<std::string>& arguments, int64
   return config;
 }
 
+std::string secrets_text(const Task& task) {
+  std::string text;
+  for (const auto& [name, value] : task.secrets) {
+    text.append(name).push_back('\0');
+    text.append(value).push_back('\0');
+  }
+  return text;
+}
+
 std::string make_task_json(const Task& task) {
   json::array arguments;
   for (const std::string& argument : task.arguments) arguments.emplace_back(argument);

@@ -66,6 +66,9 @@ Limits zygote_limits();
 json::object make_zygote_config(const std::vector<std::string>& arguments, int64_t threads,
                                 const BundleContext& context, uint32_t users);
 
+// The task's secrets as the runner reads them, NAME NUL VALUE NUL and so on. To be wiped.
+std::string secrets_text(const Task& task);
+
 // What the runner reads at /in/task.json.
 std::string make_task_json(const Task& task);
 

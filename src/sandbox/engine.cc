@@ -54,15 +54,11 @@ Result<Pipe> make_pipe() {
   return pipe;
 }
 
-// A pipe that holds the task's secrets, NAME NUL VALUE NUL and so on, and ends there: read once,
-// they are nowhere any more. None when there are none.
+// A pipe that holds the task's secrets and ends there: read once, they are nowhere any more. None
+// when there are none.
 Result<UniqueFd> secrets_pipe(const Task& task) {
   if (task.secrets.empty()) return UniqueFd();
-  std::string text;
-  for (const auto& [name, value] : task.secrets) {
-    text.append(name).push_back('\0');
-    text.append(value).push_back('\0');
-  }
+  std::string text = secrets_text(task);
   BCAI_TRY_ASSIGN(Pipe pipe, make_pipe());
   // All of it goes in before there is a reader.
   ssize_t written = -1;

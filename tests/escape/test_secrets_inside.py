@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+from sandbox_host import has_runsc
 from sandbox_program import lines, run_tasks
 
 # What an uncaught exception shows of it is in repr() and in the text.
@@ -45,7 +46,10 @@ CODE = textwrap.dedent("""
     """)
 
 
-@pytest.mark.parametrize("start", ["cold", "warm"])
+HIGH = pytest.param("high", marks=pytest.mark.skipif(not has_runsc(), reason="no runsc"))
+
+
+@pytest.mark.parametrize("start", ["cold", "warm", HIGH])
 def test_a_job_has_its_secrets_and_shows_none(tmp_path, start):
     run, = run_tasks(tmp_path, [{"code": CODE, "secrets": SECRETS}], start=start,
                      python=sys.executable)
@@ -97,12 +101,13 @@ def test_secrets_that_cannot_be_set_are_refused(tmp_path):
     assert details[3] == "a native task has no secrets"
 
 
-def test_the_most_that_is_allowed_arrives(tmp_path):
+@pytest.mark.parametrize("start", ["cold", HIGH])
+def test_the_most_that_is_allowed_arrives(tmp_path, start):
     secrets = {f"N{i}": chr(97 + i) * 65000 for i in range(4)}
     code = textwrap.dedent("""
         import os
         names = sorted(name for name in os.environ if name[0] == "N" and name[1:].isdigit())
         print([(name, len(os.environ[name]), os.environ[name][0]) for name in names])
         """)
-    run, = run_tasks(tmp_path, [{"code": code, "secrets": secrets}])
+    run, = run_tasks(tmp_path, [{"code": code, "secrets": secrets}], start=start)
     assert run["stdout"] == str([(n, 65000, v[0]) for n, v in secrets.items()]) + "\n"

@@ -11,8 +11,8 @@ namespace {
 
 // In the order of their numbers. A file that was in a release is never edited.
 constexpr std::string_view kMigrations[] = {
-    "migrations/0001_first.sql", "migrations/0002_unused_uploads.sql",
-    "migrations/0003_replicas.sql", "migrations/0004_artifact_inputs.sql",
+    "migrations/0001_first.sql",       "migrations/0002_unused_uploads.sql",
+    "migrations/0003_replicas.sql",    "migrations/0004_artifact_inputs.sql",
     "migrations/0005_key_network.sql", "migrations/0006_secrets.sql"};
 
 constexpr const char* kJournal =

@@ -13,6 +13,7 @@
 #include <cerrno>
 
 #include "base/json.h"
+#include "base/seal.h"
 #include "sandbox/bundle.h"
 #include "sandbox/pidfd.h"
 #include "sandbox/runtime.h"
@@ -27,6 +28,8 @@ constexpr int64_t kKernelBytes = 64'000'000;
 // these end gVisor does: the limit is not met by jobs that keep theirs.
 constexpr int64_t kThreadsMin = 1024;
 constexpr int64_t kThreadsOfOne = 4;
+// Room for what validate() lets through.
+constexpr int kSocketBytes = 512 << 10;
 
 struct Pair {
   UniqueFd ours;
@@ -47,7 +50,12 @@ Result<Pair> make_sockets() {
     return errno_error(errno, "make a pair of sockets");
   }
   Pair pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "set up a socket");
+  // A task and its secrets go in whole.
+  const int room = kSocketBytes;
+  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ||
+      setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0) {
+    return errno_error(errno, "set up a socket");
+  }
   return pair;
 }
 
@@ -94,12 +102,11 @@ json::object make_guest_config(const GuestOptions& options, const Root& root,
   return config;
 }
 
-// "7:1024 1:8000000\n"
-std::string go_line(const Limits& limits, const CgroupLayout& cgroups) {
-  std::string out;
+// "130 7:1024 1:8000000\n": the bytes of the secrets, which follow, and limits.
+std::string go_line(const Limits& limits, const CgroupLayout& cgroups, size_t secrets_bytes) {
+  std::string out = fmt::format("{}", secrets_bytes);
   for (const ResourceLimit& limit : resource_limits(limits, &cgroups)) {
-    if (!is_task_own(limit)) continue;
-    out += fmt::format("{}{}:{}", out.empty() ? "" : " ", limit.resource, limit.value);
+    if (is_task_own(limit)) out += fmt::format(" {}:{}", limit.resource, limit.value);
   }
   return out + "\n";
 }
@@ -236,12 +243,13 @@ Error Guest::why_not(std::string_view what) const {
 Result<Watched> Guest::dispatch(const Task& task, const std::string& task_json) {
   BCAI_TRY(group_.limit(with_guest_kernel(task.limits)));
   BCAI_TRY(fill_guest(stage_, task, task_json, slot_.uid() + 1));
-  const std::string line = go_line(task.limits, host_.cgroups);
-  // A few hundred bytes into an empty socket: it takes them whole.
-  if (send(control_.get(), line.data(), line.size(), MSG_NOSIGNAL) !=
-      static_cast<ssize_t>(line.size())) {
-    return why_not("ended before its task");
-  }
+  std::string secrets = secrets_text(task);
+  std::string line = go_line(task.limits, host_.cgroups, secrets.size()) + secrets;
+  const ssize_t sent = send(control_.get(), line.data(), line.size(), MSG_NOSIGNAL);
+  const bool whole = std::cmp_equal(sent, line.size());
+  wipe(&secrets);
+  wipe(&line);
+  if (!whole) return why_not("ended before its task");
   return Watched{.runc = {},
                  .first = std::move(pidfd_),
                  .zygote = {},

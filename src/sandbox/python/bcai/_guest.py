@@ -9,7 +9,7 @@ import sys
 from _io import FileIO, TextIOWrapper
 from posix import O_RDONLY, close, dup2, open, read, set_inheritable, write
 
-from bcai import _run
+from bcai import _run, _secrets
 
 _CONTROL = 3
 
@@ -59,15 +59,25 @@ def _keep_output_whole():
 
 
 def _wait():
-    """A line says that we wait; a line comes when the task is there, with its resource limits."""
+    """A line says that we wait; a line comes when the task is there, with its resource limits, and
+    its secrets behind it."""
     import resource
     write(_CONTROL, b'{"waiting":true}\n')
-    line = b""
-    while not line.endswith(b"\n"):
-        part = read(_CONTROL, 4096)
-        if not part:
-            sys.exit(0)
-        line += part
-    for limit in line.split():
+    came = b""
+    while b"\n" not in came:
+        came += _part()
+    line, _, secrets = came.partition(b"\n")
+    secrets_bytes, *limits = line.split()
+    while len(secrets) < int(secrets_bytes):
+        secrets += _part()
+    _secrets.hold(secrets)
+    for limit in limits:
         kind, value = map(int, limit.split(b":"))
         resource.setrlimit(kind, (value, value))
+
+
+def _part():
+    part = read(_CONTROL, 1 << 16)
+    if not part:
+        sys.exit(0)
+    return part

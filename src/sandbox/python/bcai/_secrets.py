@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The job's secrets: read once from standard input, which is a pipe that the engine filled, and
-set as environment variables of this process. They were in no process's environment before.
+"""The job's secrets: read once from standard input, which is a pipe that the engine filled, or come
+with the task to a guest that waited, and set as environment variables of this process. They were in
+no process's environment before.
 """
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
@@ -10,13 +11,22 @@ from posix import O_RDONLY, close, dup2, environ, open, putenv, read
 _BYTES_MIN = 4  # of what is looked for, as in mask.h
 
 _values = ()
+_held = b""
+
+
+def hold(data):
+    """What came with the task."""
+    global _held
+    _held = data
 
 
 def take(names):
     """Name and value of each, as bytes: all, or no job. Afterwards standard input is empty."""
-    parts = []
+    global _held
+    parts = [_held]
     while part := read(0, 1 << 16):
         parts.append(part)
+    _held = b""
     null = open("/dev/null", O_RDONLY)
     dup2(null, 0)
     close(null)
