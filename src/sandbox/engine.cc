@@ -307,6 +307,7 @@ Report Engine::Impl::run_high(const Task& task, const fs::path& artifacts_to,
                    .group = guest->group(),
                    .asked = asked,
                    .start = start,
+                   .uid = guest->uid(),
                    .quarantine = [&] { guest->quarantine(); }},
                   *std::move(watched), artifacts_to, callbacks, cancellation);
 }

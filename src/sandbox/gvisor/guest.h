@@ -65,6 +65,7 @@ class Guest {
   const JobGroup& group() const { return group_; }
   Instant started() const { return started_; }
   bool alive() const;
+  uint32_t uid() const { return slot_.uid() + 1; }  // of its processes, on this machine
   // Keeps its user ids out of use for good.
   void quarantine() { slot_.quarantine(); }
 
