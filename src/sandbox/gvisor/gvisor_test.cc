@@ -169,10 +169,13 @@ TEST_F(GvisorTest, TellsTheTaskThatItsTimeIsUp) {
 }
 
 TEST_F(GvisorTest, LeavesNothing) {
+  const std::string list = fmt::format("/proc/self/task/{}/children", gettid());
+  const auto before = read_file(list);
   (void)run_high(python("import os\nfor _ in range(3): os.fork()\nos.setsid()"));
   EXPECT_TRUE(fs::is_empty(state_ / "bundles"));
-  const auto children = read_file(fmt::format("/proc/self/task/{}/children", gettid()));
-  EXPECT_EQ(children ? *children : "", "");
+  const auto after = read_file(list);
+  ASSERT_TRUE(before && after);
+  EXPECT_EQ(*after, *before);
 }
 
 TEST_F(GvisorTest, RefusesANativeProgram) {

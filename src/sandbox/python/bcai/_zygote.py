@@ -13,7 +13,7 @@ from bcai import _imports, _run
 
 def main(site_packages, overlay, *names):
     here = __file__.rpartition("/")[0].rpartition("/")[0]
-    preloaded = preload(site_packages, overlay, names)
+    preloaded = preload(site_packages, overlay, names, ("ctypes", "gc"))
     import ctypes
     import gc
     serve = ctypes.PyDLL(here + "/child.so").bcai_zygote_serve
@@ -25,7 +25,9 @@ def main(site_packages, overlay, *names):
     _run.main("/in", "/work", site_packages, preloaded)
 
 
-def preload(site_packages, overlay, names):
+def preload(site_packages, overlay, names, tools=()):
+    """tools: what of the standard library the caller needs, for the job to find as it finds the
+    rest."""
     before = set(sys.modules)
     path = list(sys.path)
     sys.path[:] = [*path, *([overlay] if overlay else ()), site_packages]
@@ -33,6 +35,8 @@ def preload(site_packages, overlay, names):
         __import__(name)
         _rehearse(sys.modules[name])
     sys.path[:] = path
+    for tool in tools:
+        __import__(tool)
     import os
     return _Preloaded({name: module for name, module in sys.modules.items()
                        if name not in before}, names, os)
