@@ -62,6 +62,23 @@ void read_timings(Decoder& in, Timings& timings) {
   }
 }
 
+TensorRef read_tensor(Decoder& element) {
+  TensorRef tensor;
+  element.require("name", tensor.name);
+  element.require("dtype", tensor.dtype, TextLimit{1, 16});
+  if (const json::value* shape = element.take("shape"); shape != nullptr && shape->is_array()) {
+    for (const json::value& extent : shape->get_array()) {
+      if (!extent.is_int64() || extent.get_int64() < 0) {
+        element.add("shape", "expected whole numbers of at least 0");
+        break;
+      }
+      tensor.shape.push_back(extent.get_int64());
+    }
+  }
+  tensor.sha256 = read_digest(element, "sha256");
+  return tensor;
+}
+
 void read_sandbox(Decoder& in, SandboxUsed& sandbox) {
   const json::value* value = in.take("sandbox");
   if (value == nullptr) return;
@@ -186,22 +203,8 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
       in.add("outputs", "expected an object");
     }
   }
-  each(in, "tensors", 10'000, [&](Decoder& element) {
-    TensorRef tensor;
-    element.require("name", tensor.name);
-    element.require("dtype", tensor.dtype, TextLimit{1, 16});
-    if (const json::value* shape = element.take("shape"); shape != nullptr && shape->is_array()) {
-      for (const json::value& extent : shape->get_array()) {
-        if (!extent.is_int64() || extent.get_int64() < 0) {
-          element.add("shape", "expected whole numbers of at least 0");
-          break;
-        }
-        tensor.shape.push_back(extent.get_int64());
-      }
-    }
-    tensor.sha256 = read_digest(element, "sha256");
-    result.tensors.push_back(std::move(tensor));
-  });
+  each(in, "tensors", 10'000,
+       [&](Decoder& element) { result.tensors.push_back(read_tensor(element)); });
   each(in, "left_out", 10'000, [&](Decoder& element) {
     LeftOut item;
     element.require("name", item.name);
