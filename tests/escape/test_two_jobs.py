@@ -173,7 +173,8 @@ def test_two_jobs_of_one_zygote_know_nothing_of_each_other(tmp_path, preload):
         pytest.importorskip("torch")
         python = sys.executable
     tasks = [{"code": PRELUDE + preload + CODE, "imports_restricted": False,
-              "environment": {"ROLE": role}, "limits": {"wall_ms_max": 30_000}} for role in "ab"]
+              "environment": {"ROLE": role},
+              "limits": {"wall_ms_max": 30_000, "denied_calls_max": 1000}} for role in "ab"]
     runs = run_tasks(tmp_path, tasks, parallel=2, start="warm", python=python)
     told = [lines(run) for run in runs]
     for said, run in zip(told, runs, strict=True):
