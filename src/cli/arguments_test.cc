@@ -89,6 +89,8 @@ TEST(Arguments, NestedCommands) {
   EXPECT_EQ(set.value, "http://a");
   EXPECT_TRUE(parsed<UpOptions>({"up"}).save);
   EXPECT_FALSE(parsed<UpOptions>({"up", "--no-save"}).save);
+  const auto up = parsed<UpOptions>({"up", "--allow-network", "*:443", "--allow-network", "a:1"});
+  EXPECT_EQ(up.allow_network, (Words{"*:443", "a:1"}));
 }
 
 void expect_refused(const Words& words, const std::string& part) {
@@ -104,6 +106,7 @@ TEST(Arguments, RefusalsSayWhatWasMeant) {
   expect_refused({"run"}, "--code TEXT");
   expect_refused({"run", "a.py", "--memory", "8 potatoes"}, "8GB");
   expect_refused({"run", "a.py", "--timeout", "soon"}, "90s");
+  expect_refused({"run", "a.py", "--allow-host", "pypi.org"}, "host:port");
   expect_refused({"run", "a.py", "--env", "NAME"}, "NAME=VALUE");
   expect_refused({"run", "a.py", "--import-policy", "none"}, "standard");
   expect_refused({"run", "a.py", "--local", "--endpoint", "http://x"}, "exclude each other");

@@ -61,20 +61,31 @@ void add_data_directory(CLI::App* app, std::string& directory) {
       ->type_name("DIR");
 }
 
+std::string check_host(const std::string& text) {
+  return is_host_and_port(text) ? ""
+                                : fmt::format("expected host:port in lower case, found '{}'", text);
+}
+
 std::string check_host_pattern(const std::string& text) {
   return is_host_pattern(text)
              ? ""
              : fmt::format("expected host:port, *.domain:port or *:port, found '{}'", text);
 }
 
+CLI::Option* add_allow_network(CLI::App* app, std::vector<std::string>& allow,
+                               const char* otherwise) {
+  return app
+      ->add_option("--allow-network", allow,
+                   fmt::format("A host that jobs may ask for, as in pypi.org:443 or "
+                               "*.example.org:443 (repeatable); {}",
+                               otherwise))
+      ->type_name("PATTERN")
+      ->check(check_host_pattern)
+      ->allow_extra_args(false);
+}
+
 void add_key_network(CLI::App* app, KeyNetwork& network) {
-  CLI::Option* allow =
-      app->add_option("--allow-network", network.allow,
-                      "A host that its jobs may ask for, as in pypi.org:443 or *.example.org:443 "
-                      "(repeatable); else any that a node allows")
-          ->type_name("PATTERN")
-          ->check(check_host_pattern)
-          ->allow_extra_args(false);
+  CLI::Option* allow = add_allow_network(app, network.allow, "else any that a node allows");
   app->add_flag("--no-network", network.none, "Its jobs may ask for no host")->excludes(allow);
 }
 
@@ -111,8 +122,11 @@ void add_package_options(CLI::App* app, JobOptions& job) {
                   "them, or the lock in them")
       ->type_name("FILE")
       ->excludes("--requirements");
-  add_list(app, "--allow-host", job.allow_hosts, "HOST:PORT",
-           "A host that the job reaches, as in pypi.org:443 (repeatable); else none");
+  app->add_option("--allow-host", job.allow_hosts,
+                  "A host that the job reaches, as in pypi.org:443 (repeatable); else none")
+      ->type_name("HOST:PORT")
+      ->check(check_host)
+      ->allow_extra_args(false);
 }
 
 void add_secrets(CLI::App* app, JobOptions& job) {
@@ -315,6 +329,7 @@ void Declarations::add_network_commands() {
       ->check(CLI::Range(1, 64));
   add_uploads_max(up, up_.uploads_bytes_max);
   up->add_flag("--strangers", up_.strangers, "Takes jobs of every key, not only of your own");
+  add_allow_network(up, up_.allow_network, "else none");
   up->add_flag("!--no-save", up_.save, "Leaves the config file alone");
   up->add_flag("-v,--verbose", up_.verbose, "The log of coordinator and node");
   add_json(up, up_.json, "Says that it is ready as JSON");

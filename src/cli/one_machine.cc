@@ -38,6 +38,7 @@ Result<std::unique_ptr<OneMachine>> OneMachine::start(const MachineOptions& opti
   node.search = node::directories_of(node::process_environment());
   node.slots = options.slots;
   node.strangers = options.strangers;
+  node.network = options.network;
   node.high_level = options.high_level;
   // Of use to the second job, which a process for one job will not see.
   node.warm_starts = !options.listen.empty();

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/data_directory.h"
@@ -24,6 +25,7 @@ struct MachineOptions {
   int slots = 0;
   std::optional<int64_t> uploads_bytes_max;
   bool strangers = false;
+  std::vector<std::string> network;  // what jobs may name: protocol/network.h
   bool high_level = true;
   bool with_node = true;
 };

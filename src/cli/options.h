@@ -140,6 +140,7 @@ struct UpOptions {
   int slots = 0;
   std::optional<int64_t> uploads_bytes_max;
   bool strangers = false;
+  std::vector<std::string> allow_network;
   bool save = true;  // endpoint and key into the config file
   bool verbose = false;
   bool json = false;

@@ -194,6 +194,8 @@ Result<Connected> start_here(const RunOptions& options, Context& context) {
   machine.directory = std::filesystem::path(settings.value(SettingKey::kDataDirectory)) / "local";
   machine.python = settings.value(SettingKey::kPython);
   machine.high_level = options.job.security_level == "high";
+  // Who names the hosts is the operator.
+  machine.network = options.job.allow_hosts;
   if (machine.high_level) {
     const sandbox::Host host = sandbox::inspect_host("runc");
     if (!host.high_lacking.empty()) {

@@ -85,7 +85,8 @@ int execute(const UpOptions& options, Context& context) {
                          .python = python,
                          .slots = options.slots,
                          .uploads_bytes_max = options.uploads_bytes_max,
-                         .strangers = options.strangers});
+                         .strangers = options.strangers,
+                         .network = options.allow_network});
   if (!machine) return report(screen, machine.error());
   const std::string endpoint = dialled((*machine)->endpoint());
   if (options.save) save_connection(context, endpoint, (*machine)->key(), directory / "key");

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import http.server
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,18 @@ def test_run_on_this_machine(home: Path) -> None:
     listed = run_command(home, ["jobs"], **options)
     assert listed.returncode == 0
     assert "succeeded" in listed.stdout and "failed" in listed.stdout
+
+
+def test_run_on_this_machine_reaches_the_hosts_that_it_names(home: Path) -> None:
+    server = http.server.HTTPServer(("127.0.0.2", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    host = f"127.0.0.2:{server.server_port}"
+    code = f"import urllib.request as r; print(r.urlopen('http://{host}/').status)"
+    command = ["run", "--import-policy", "off", "--code", code]
+    options = {"BCAI_PYTHON": sys.executable, MARK: home.name}
+    done = run_command(home, [*command, "--allow-host", host], **options)
+    assert (done.returncode, done.stdout) == (0, "200\n"), done.stderr
+    assert run_command(home, command, **options).returncode == 1
 
 
 def test_node_status_finds_the_node_of_up(machine: OneMachine) -> None:
