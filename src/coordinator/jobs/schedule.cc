@@ -38,6 +38,7 @@ struct Node {
   NodeId id;
   std::string name;
   KeyId operator_key;
+  bool silent = false;
   std::shared_ptr<const Capabilities> capabilities;
 };
 
@@ -50,8 +51,8 @@ struct Window {
 Result<std::vector<Node>> load_nodes(store::Connection& db, WallTime now, const Timing& timing) {
   std::vector<Node> nodes;
   store::Statement rows = db.prepare(
-      "SELECT id, name, operator, capabilities_digest, capabilities FROM nodes WHERE last_seen > ?"
-      " ORDER BY id");
+      "SELECT id, name, operator, capabilities_digest, capabilities, last_seen FROM nodes"
+      " WHERE last_seen > ? ORDER BY id");
   rows.bind(now.ms - timing.lost_after.count());
   while (true) {
     BCAI_TRY_ASSIGN(const bool row, rows.step());
@@ -60,6 +61,7 @@ Result<std::vector<Node>> load_nodes(store::Connection& db, WallTime now, const 
     nodes.push_back({.id = bytes_at<NodeId>(rows, 0),
                      .name = std::string(rows.text(1)),
                      .operator_key = bytes_at<KeyId>(rows, 2),
+                     .silent = rows.integer(5) <= now.ms - timing.unknown_after.count(),
                      .capabilities = std::move(capabilities)});
   }
 }
@@ -328,7 +330,8 @@ Result<std::vector<Grant>> schedule(store::Connection& db, WallTime now, Random&
                         .capabilities = node.capabilities.get(),
                         .operator_key = node.operator_key,
                         .free = waits ? found->second : Capacity{},
-                        .waiting = waits});
+                        .waiting = waits,
+                        .silent = node.silent});
     by_id[node.id] = &node;
   }
   const Plan made = plan(window.jobs, snapshot, seed);

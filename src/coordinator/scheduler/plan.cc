@@ -65,7 +65,7 @@ class Planner {
       wait(job, "too_few_nodes", too_few(wanted, open.size(), job.taken.size()), plan);
       return false;
     }
-    const std::vector<size_t> preferred = without(open, job.failed_on);
+    const std::vector<size_t> preferred = heard(without(open, job.failed_on));
     const std::vector<size_t>& candidates = preferred.size() < wanted ? open : preferred;
     if (room_ && place(job, candidates, plan)) return true;
     for (size_t i = 0; i < wanted; ++i) keep_node_for(job, candidates);
@@ -98,6 +98,12 @@ class Planner {
       found->second.misfits.push_back(misfits(found->second.demand, *node.capabilities));
     }
     return found->second;
+  }
+
+  std::vector<size_t> heard(std::vector<size_t> nodes) const {
+    const auto silent = [this](size_t node) { return nodes_[node].silent; };
+    nodes.erase(std::remove_if(nodes.begin(), nodes.end(), silent), nodes.end());
+    return nodes;
   }
 
   std::vector<size_t> without(const std::vector<size_t>& nodes,

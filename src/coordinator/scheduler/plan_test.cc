@@ -156,6 +156,9 @@ TEST(PlanTest, ARetryPrefersAnotherNodeAndWaitsForIt) {
   }
   w.nodes[1].waiting = false;
   EXPECT_EQ(w.only_reason().code, "retry");
+  w.nodes[1].silent = true;
+  EXPECT_EQ(w.run().placements.at(0).node, w.nodes[0].id);
+  w.nodes[1].silent = false;
   w.jobs[0].failed_on.push_back(w.nodes[1].id);
   EXPECT_EQ(w.run().placements.size(), 1U);  // every node failed it: any may try again
 }

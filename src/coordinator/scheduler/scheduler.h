@@ -30,6 +30,7 @@ struct SchedulableNode {
   KeyId operator_key;    // own-tenant jobs need no `strangers`
   Capacity free;         // zero when it does not wait for work now
   bool waiting = false;  // it would take a lease this moment
+  bool silent = false;   // not heard of for a while: no retry waits for it
 };
 
 struct Placement {
