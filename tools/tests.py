@@ -17,9 +17,10 @@ import checks
 import setup
 
 ROOT = setup.ROOT
-STAGES = ["check", "unit", "fuzz", "python", "escape", "environment", "docs", "e2e", "crash"]
+STAGES = ["check", "unit", "fuzz", "python", "escape", "environment", "docs", "e2e",
+          "frameworks", "crash"]
 # Only when it is named: it compiles everything once more.
-ON_REQUEST = ["wheel", "frameworks"]
+ON_REQUEST = ["wheel"]
 FUZZ_SECONDS = 3
 
 
@@ -152,13 +153,13 @@ def run(stages: list[str], build: Callable[..., None],
                 "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
                            "tests/vm", "tests/python_vm"],
                 "escape": ["tests/escape"],
-                "environment": ["tests/environment",
-                                "--ignore=tests/environment/test_frameworks.py"],
-                "frameworks": ["tests/environment/test_frameworks.py"],
+                "environment": ["tests/environment"],
                 # Alone: it starts the network of the README, with nothing else on the machine.
                 "docs": ["tests/e2e/test_docs.py"],
                 "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",
-                        "--ignore=tests/e2e/test_docs.py", "--ignore=tests/e2e/test_wheel.py"],
+                        "--ignore=tests/e2e/test_docs.py", "--ignore=tests/e2e/test_wheel.py",
+                        "--ignore=tests/e2e/test_frameworks.py"],
+                "frameworks": ["tests/e2e/test_frameworks.py"],
                 "wheel": ["tests/e2e/test_wheel.py"],
                 "crash": ["tests/e2e/test_crash.py"],
             }[stage]
