@@ -78,17 +78,14 @@ class Outcome:
     peers: dict[str, float] = field(default_factory=dict)
     difference: float = 0.0
 
-    @property
-    def best(self) -> str:
-        return min(self.ratios, key=lambda name: self.ratios[name])
-
     def rows(self) -> list[measure.Row]:
         goal = None if self.case.goal is None else f"≥ {self.case.goal}"
+        against = self.case.peer or min(self.ratios, key=lambda name: self.ratios[name])
         name = f"{self.case.name}, {self.threads} threads"
         rows = [measure.Row(f"{name}: ours", self.ours, "ms", "the floor", self.floor)]
         for peer, ratio in self.ratios.items():
             rows.append(measure.Row(f"{name}: {peer} / ours", ratio, "×",
-                                    goal=goal if peer == self.best else None))
+                                    goal=goal if peer == against else None))
         return rows
 
 

@@ -29,13 +29,15 @@ COLD_BYTES = 256 << 20
 
 @dataclass
 class Case:
-    """`contenders(threads)` gives calls that return the same array; "bcai" is among them."""
+    """`contenders(threads)` gives calls that return the same array; "bcai" is among them. The goal
+    is against the peer that is named, else against the best."""
 
     name: str
     goal: float | None
     flops: float
     bytes_read: float
     contenders: Callable[[int], dict[str, Call]]
+    peer: str | None = None
 
 
 def turns(calls: Sequence[Call]) -> Call:
@@ -223,7 +225,7 @@ def rowwise(
 
     elements = float(np.prod(shape))
     size = "x".join(map(str, shape))
-    return Case(f"{name} {size}", 2.5, 0, 4 * elements * (operands + 1), contenders)
+    return Case(f"{name} {size}", 2.5, 0, 4 * elements * (operands + 1), contenders, "torch")
 
 
 def kernels() -> list[Case]:
