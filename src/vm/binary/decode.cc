@@ -84,7 +84,8 @@ Dim ProgramReader::dim() {
 
 void ProgramReader::types() {
   const size_t count = in_.count(kProgramEntriesMax, 2, "the count of types");
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view> seen(count);
+  types_.reserve(count);
   for (size_t i = 0; i < count && in_.ok(); ++i) {
     const size_t at = in_.offset();
     const uint8_t code = in_.u8();
@@ -132,7 +133,8 @@ void ProgramReader::files() {
 
 void ProgramReader::params() {
   const size_t count = in_.count(kProgramEntriesMax, 4, "the count of params");
-  std::unordered_set<std::string_view> seen;
+  std::unordered_set<std::string_view> seen(count);
+  program_.params.reserve(count);
   for (size_t i = 0; i < count && in_.ok(); ++i) {
     const size_t at = in_.offset();
     Param param;

@@ -93,6 +93,7 @@ void ProgramReader::instructions(Region* region) {
   if (!in_.ok()) return;
   region->instructions.reserve(count);
   function_->values.reserve(function_->values.size() + count);
+  hidden_.reserve(hidden_.size() + count);
   for (size_t i = 0; i < count && in_.ok(); ++i) instruction(region, i + 1 == count);
 }
 
@@ -226,6 +227,7 @@ void ProgramReader::region(Instruction* instruction) {
 void ProgramReader::results(Instruction* instruction) {
   const size_t at = in_.offset();
   const size_t count = in_.count(kResultsMax, 1, "the count of results");
+  instruction->results.reserve(count);
   for (size_t i = 0; i < count && in_.ok(); ++i) instruction->results.push_back(define(type()));
   if (!in_.ok()) return;
   if (instruction->opcode == Opcode::kReturn && count != 0) {
