@@ -13,9 +13,14 @@ constexpr int kRowsAtOnce = kSideBySide<S>;
 
 // NaNs are left out of the maximum: their exponentials make the sum NaN, and so the row.
 template <int kRows>
-void softmax_rows(const float* x, float* y, int64_t n) {
-  float top[kRows];
+BCAI_INLINE void maxima(const float* x, int64_t n, float (&top)[kRows]) {
   for (int r = 0; r < kRows; ++r) top[r] = extreme<S, true, false>(x + r * n, n);
+}
+
+// Takes the rows' maxima and leaves those of the rows at `next`: they are found, and these rows
+// brought near, while the sums fold.
+template <int kRows>
+void softmax_rows(const float* x, float* y, int64_t n, const float* next, float (&top)[kRows]) {
   float sums[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
@@ -26,6 +31,7 @@ void softmax_rows(const float* x, float* y, int64_t n) {
         return V::add(lanes, e);
       },
       sums);
+  maxima(next, n, top);
   for (int r = 0; r < kRows; ++r) {
     float* row = y + r * n;
     // What is divided is from 0 to 1, unless there is a NaN, which the sum has taken.
@@ -45,7 +51,7 @@ void softmax_rows(const float* x, float* y, int64_t n) {
 template <int kRows>
 void log_softmax_rows(const float* x, float* y, int64_t n) {
   float top[kRows];
-  for (int r = 0; r < kRows; ++r) top[r] = extreme<S, true, false>(x + r * n, n);
+  maxima(x, n, top);
   float sums[kRows];
   reduce_rows<S, SumFold<S>, kRows>(
       n,
@@ -91,15 +97,34 @@ void softmax_columns(const float* x, float* y, int64_t n, int64_t inner, bool lo
   }
 }
 
+template <int kRows>
+int64_t softmax_all(const SoftmaxArgs& args, int64_t begin, int64_t end) {
+  if (begin + kRows > end) return begin;
+  float top[kRows];
+  maxima(args.x + begin * args.n, args.n, top);
+  for (; begin + kRows <= end; begin += kRows) {
+    const int64_t next = begin + 2 * kRows <= end ? begin + kRows : begin;
+    softmax_rows<kRows>(args.x + begin * args.n, args.y + begin * args.n, args.n,
+                        args.x + next * args.n, top);
+  }
+  return begin;
+}
+
+template <int kRows>
+int64_t log_softmax_all(const SoftmaxArgs& args, int64_t begin, int64_t end) {
+  for (; begin + kRows <= end; begin += kRows) {
+    log_softmax_rows<kRows>(args.x + begin * args.n, args.y + begin * args.n, args.n);
+  }
+  return begin;
+}
+
 void run(const SoftmaxArgs& args, int64_t begin, int64_t end, std::byte*) {
   if (args.inner == 1) {
-    const auto several = args.log ? log_softmax_rows<kRowsAtOnce> : softmax_rows<kRowsAtOnce>;
-    const auto one = args.log ? log_softmax_rows<1> : softmax_rows<1>;
-    int64_t r = begin;
-    for (; r + kRowsAtOnce <= end; r += kRowsAtOnce) {
-      several(args.x + r * args.n, args.y + r * args.n, args.n);
+    if (args.log) {
+      log_softmax_all<1>(args, log_softmax_all<kRowsAtOnce>(args, begin, end), end);
+    } else {
+      softmax_all<1>(args, softmax_all<kRowsAtOnce>(args, begin, end), end);
     }
-    for (; r < end; ++r) one(args.x + r * args.n, args.y + r * args.n, args.n);
     return;
   }
   const int64_t groups = (args.inner + kSoftmaxColumns - 1) / kSoftmaxColumns;
