@@ -5,6 +5,7 @@ of their own there; the system gets a cross compiler and qemu, and nothing of an
 
 import os
 import pathlib
+import shutil
 import subprocess
 
 import setup
@@ -16,6 +17,7 @@ TOOLS = ["g++-aarch64-linux-gnu", "qemu-user"]
 LIBRARIES = [
     "libboost1.81-dev", "libcurl4-openssl-dev", "libyaml-dev", "libsqlite3-dev", "libsodium-dev",
     "libssl-dev", "libspdlog-dev", "libfmt-dev", "libcli11-dev", "prometheus-cpp-dev",
+    "libseccomp-dev",
 ]
 
 
@@ -56,9 +58,12 @@ def build() -> None:
         setup.apt("update")
         setup.apt("install", "-y", *missing)
     root = BUILD / "root"
-    if not root.exists():
+    unpacked = BUILD / "libraries"  # which of them the root has
+    if not unpacked.exists() or unpacked.read_text().split() != LIBRARIES:
         setup.say("fetching the libraries for arm64")
+        shutil.rmtree(root, ignore_errors=True)
         unpack_libraries(root)
+        unpacked.write_text("\n".join(LIBRARIES))
     libraries = root / "usr/lib/aarch64-linux-gnu"
     environment = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(root),
                    "PKG_CONFIG_LIBDIR": f"{libraries}/pkgconfig:{root}/usr/share/pkgconfig"}
