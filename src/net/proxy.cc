@@ -86,8 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         options.allow.end()) {
       std::vector<std::string> allowed;
       for (const HostPort& one : options.allow) allowed.push_back(to_text(one));
-      return refuse(403, fmt::format("{} is not allowed; allowed is {}", to_text(request_.target),
-                                     fmt::join(allowed, ", ")));
+      return refuse(403, fmt::format("it is not allowed; allowed is {}", fmt::join(allowed, ", ")));
     }
     resolver_.async_resolve(
         request_.target.host, std::to_string(request_.target.port),
@@ -105,9 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         endpoints_.push_back(entry.endpoint());
       }
     }
-    if (endpoints_.empty()) {
-      return refuse(403, fmt::format("{} has no public address", request_.target.host));
-    }
+    if (endpoints_.empty()) return refuse(403, "it has no public address");
     asio::async_connect(server_, endpoints_,
                         [self = shared_from_this()](Failure failed, const Tcp::endpoint& endpoint) {
                           if (failed) {
@@ -165,6 +162,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   }
 
   void refuse(int status, std::string why) {
+    std::string told = why;
+    if (!seen_.target.host.empty()) told = fmt::format("{}: {}", to_text(seen_.target), why);
     seen_.refusal = std::move(why);
     greeting_ = fmt::format(
         "HTTP/1.1 {} {}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\n"
@@ -173,7 +172,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         status == 403   ? "Forbidden"
         : status == 400 ? "Bad Request"
                         : "Unavailable",
-        seen_.refusal.size() + 1, seen_.refusal);
+        told.size() + 1, told);
     asio::async_write(client_, asio::buffer(greeting_),
                       [self = shared_from_this()](Failure, size_t) { self->end(); });
   }

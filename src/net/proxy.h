@@ -37,7 +37,7 @@ struct ProxyConnection {
   std::string address;  // connected to; "" when there was no connection
   int64_t bytes_sent = 0;
   int64_t bytes_received = 0;
-  std::string refusal;  // why not; "" when it was let through
+  std::string refusal;  // why not, in words of ours alone; "" when it was let through
 };
 
 struct ProxyOptions {

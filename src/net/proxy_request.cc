@@ -83,12 +83,17 @@ Result<void> check_headers(std::string_view headers) {
   return error(ErrorCode::kInvalidArgument, "a header cannot be read");
 }
 
+Result<HostPort> parse_target(std::string_view text) {
+  auto target = parse_host_port(text);
+  if (!target) return error(ErrorCode::kInvalidArgument, "its target is no host:port");
+  return target;
+}
+
 Result<ProxyRequest> absolute_form(std::string_view method, std::string_view target,
                                    std::string_view headers) {
   constexpr std::string_view kScheme = "http://";
   if (!target.starts_with(kScheme)) {
-    return error(ErrorCode::kInvalidArgument, "expected CONNECT or an address of http://, found {}",
-                 target.substr(0, 100));
+    return error(ErrorCode::kInvalidArgument, "expected CONNECT or an address of http://");
   }
   target.remove_prefix(kScheme.size());
   const size_t slash = std::min(target.find_first_of("/?"), target.size());
@@ -96,7 +101,7 @@ Result<ProxyRequest> absolute_form(std::string_view method, std::string_view tar
   const size_t colon = authority.rfind(':');
   if (colon == std::string::npos || authority.ends_with(']')) authority += ":80";
   ProxyRequest request;
-  BCAI_TRY_ASSIGN(request.target, parse_host_port(authority));
+  BCAI_TRY_ASSIGN(request.target, parse_target(authority));
   const std::string_view path = target.substr(slash);
   request.head =
       fmt::format("{} {}{} HTTP/1.1\r\n", method, path.starts_with('/') ? "" : "/", path);
@@ -178,7 +183,7 @@ Result<ProxyRequest> parse_proxy_request(std::string_view head) {
   if (method.empty() || target.find(' ') != std::string_view::npos) return no_request();
   if (method != "CONNECT") return absolute_form(method, target, headers);
   ProxyRequest request{.target = {}, .tunnel = true, .head = {}};
-  BCAI_TRY_ASSIGN(request.target, parse_host_port(target));
+  BCAI_TRY_ASSIGN(request.target, parse_target(target));
   return request;
 }
 

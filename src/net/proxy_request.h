@@ -15,7 +15,7 @@ struct ProxyRequest {
   std::string head;     // of a request in absolute form: what the target is sent instead
 };
 
-// `head` ends with the empty line. kInvalidArgument.
+// `head` ends with the empty line. kInvalidArgument, in words of ours alone.
 Result<ProxyRequest> parse_proxy_request(std::string_view head);
 
 }  // namespace bcai::net

@@ -163,6 +163,28 @@ TEST_F(ProxyTest, OnlyWhatIsAllowedIsReached) {
   EXPECT_EQ(refused, 13U);
 }
 
+TEST_F(ProxyTest, WhatIsKeptOfARefusalIsInOurWords) {
+  start({{"127.0.0.1", server_.port()}});
+  {
+    TestPeer peer = connect();
+    ASSERT_TRUE(peer.send("CONNECT s3cr3t.example.com:443 HTTP/1.1\r\n\r\n"));
+    EXPECT_TRUE(peer.read_until("allowed is")
+                    .ends_with("\r\n\r\ns3cr3t.example.com:443: it is not allowed; allowed is"));
+  }
+  for (const char* text :
+       {"CONNECT s3cr3t HTTP/1.1\r\n\r\n", "CONNECT s3cr3t/:443 HTTP/1.1\r\n\r\n",
+        "GET https://s3cr3t/ HTTP/1.1\r\n\r\n", "GET http://s3cr3t:x/ HTTP/1.1\r\n\r\n",
+        "s3cr3t\r\n\r\n", "GET http://x/ HTTP/1.1\r\ns3cr3t\r\n\r\n"}) {
+    EXPECT_TRUE(ask(text).starts_with("HTTP/1.1 400")) << text;
+  }
+  const auto all = seen();
+  ASSERT_EQ(all.size(), 7U);
+  for (const ProxyConnection& one : all) {
+    EXPECT_FALSE(one.refusal.empty());
+    EXPECT_EQ(one.refusal.find("s3cr3t"), std::string::npos) << one.refusal;
+  }
+}
+
 TEST_F(ProxyTest, ANameThatLeadsInsideIsRefusedUnlessTrusted) {
   start({{"localhost", server_.port()}}, false);
   EXPECT_TRUE(ask(fmt::format("CONNECT localhost:{} HTTP/1.1\r\n\r\n", server_.port()))
@@ -170,7 +192,7 @@ TEST_F(ProxyTest, ANameThatLeadsInsideIsRefusedUnlessTrusted) {
   EXPECT_TRUE(server_.heard().empty());
   const auto all = seen();
   ASSERT_EQ(all.size(), 1U);
-  EXPECT_EQ(all[0].refusal, "localhost has no public address");
+  EXPECT_EQ(all[0].refusal, "it has no public address");
   EXPECT_EQ(all[0].address, "");
 }
 

@@ -201,7 +201,7 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
   AttemptFacts facts;
   facts.staging_ms = (SystemClock().now() - attempt.received).count();
   sandbox::Report report;
-  Connections connections;
+  Connections connections(secrets);
   bool ran = false;
   Progress progress;
   if (attempt.cancellation.cancelled()) {

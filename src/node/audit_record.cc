@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/audit_record.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "packaging/lock.h"
 
@@ -60,13 +62,34 @@ json::object code_of(const JobSpec& spec) {
           {"bytes", static_cast<int64_t>(spec.code.size())}};
 }
 
+// The values as they are and as the name of a host has them.
+struct WithLowerCase {
+  Secrets values;
+
+  explicit WithLowerCase(const Secrets& secrets) : values(secrets) {
+    for (const auto& [name, value] : secrets) {
+      std::string& lowered = values.emplace_back(name, value).second;
+      std::transform(lowered.begin(), lowered.end(), lowered.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      });
+    }
+  }
+  WithLowerCase(const WithLowerCase&) = delete;
+  WithLowerCase& operator=(const WithLowerCase&) = delete;
+  ~WithLowerCase() { wipe(&values); }
+};
+
 }  // namespace
 
-void Connections::add(WallTime when, const net::ProxyConnection& connection) {
+Connections::Connections(const Secrets& secrets) : mask_(WithLowerCase(secrets).values) {}
+
+net::ProxyConnection Connections::add(WallTime when, net::ProxyConnection connection) {
+  connection.target.host = mask_.text(connection.target.host);
+  connection.refusal = mask_.text(connection.refusal);
   if (listed_.size() == kListedMax) {
     unlisted_ += 1;
     unlisted_bytes_ += connection.bytes_sent + connection.bytes_received;
-    return;
+    return connection;
   }
   json::object one{{"time", format_time(when)},
                    {"target", audit::escape(net::to_text(connection.target), kNameBytesMax)},
@@ -80,6 +103,7 @@ void Connections::add(WallTime when, const net::ProxyConnection& connection) {
     one["reason"] = audit::escape(connection.refusal, kTextBytesMax);
   }
   listed_.push_back(std::move(one));
+  return connection;
 }
 
 json::object Connections::encode(const std::vector<std::string>& asked_for) const {

@@ -11,19 +11,27 @@
 #include "net/proxy.h"
 #include "protocol/node.h"
 #include "protocol/result.h"
+#include "protocol/secret.h"
+#include "sandbox/mask.h"
 #include "sandbox/sandbox.h"
 
 namespace bcai::node {
 
-// What a job's proxy told. From one thread; complete when the proxy is gone.
+// What a job's proxy told, without the values of the job's secrets, which code can ask for as the
+// name of a host. From one thread; complete when the proxy is gone.
 class Connections {
  public:
   static constexpr size_t kListedMax = 500;
 
-  void add(WallTime when, const net::ProxyConnection& connection);
+  Connections() = default;
+  explicit Connections(const Secrets& secrets);
+
+  // Returns what may be shown of it.
+  net::ProxyConnection add(WallTime when, net::ProxyConnection connection);
   json::object encode(const std::vector<std::string>& asked_for) const;
 
  private:
+  sandbox::Mask mask_;
   json::array listed_;
   int64_t unlisted_ = 0;
   int64_t unlisted_bytes_ = 0;

@@ -49,6 +49,27 @@ TEST(AuditRecord, ConnectionsHaveAVerdictAndAnEnd) {
   EXPECT_LT(to_text(told).size(), audit::kLineBytesMax / 2);
 }
 
+TEST(AuditRecord, ConnectionsTellNoSecret) {
+  const std::string jwt = "eyJhbGciOi.Zm9vYmFy-_x";
+  Connections connections(Secrets{{"A", "Hunter22"}, {"B", "Ab/Cd3fGh"}, {"C", jwt}, {"D", "k"}});
+  const auto told = [&](const std::string& host, const std::string& refusal) {
+    const net::ProxyConnection shown = connections.add({}, connection(host, "", refusal));
+    const std::string recorded =
+        to_text(connections.encode({}).at("connections").as_array().back());
+    EXPECT_NE(recorded.find('"' + net::to_text(shown.target) + '"'), std::string::npos) << recorded;
+    EXPECT_NE(recorded.find(shown.refusal), std::string::npos) << recorded;
+    return net::to_text(shown.target) + " " + shown.refusal;
+  };
+  EXPECT_EQ(told("hunter22.example.com", "not allowed"), "***.example.com:443 not allowed");
+  EXPECT_EQ(told("x.Hunter22", "of hunter22, Hunter22"), "x.***:443 of ***, ***");
+  EXPECT_EQ(told("eyjhbgcioi.zm9vymfy-_x.example.com", ""), "***.example.com:443 ");
+  // What a URL leaves of a value as its host: the piece before the slash, if it is long enough.
+  EXPECT_EQ(
+      Connections(Secrets{{"B", "Abcd/Efgh"}}).add({}, connection("user.abcd", "", "")).target.host,
+      "user.***");
+  EXPECT_EQ(told("pypi.org", "more than 3 bytes in all"), "pypi.org:443 more than 3 bytes in all");
+}
+
 TEST(AuditRecord, FactsOfTheSandboxAndNoWordOfTheJob) {
   sandbox::Report report;
   report.outcome = sandbox::Outcome::kFinished;

