@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a job's code is run, and how it ends."""
+import json
 import re
 import signal
 import subprocess
@@ -360,3 +361,64 @@ def test_without_all_of_its_secrets_a_job_does_not_run(job):
     ran = job.run("print(1)", secrets={"TOKEN": "a", "KEY": "b"}, sent={"TOKEN": "a"})
     assert ran.exit_code != 0 and ran.stdout == ""
     assert "the job's secrets did not arrive" in ran.stderr
+
+
+# Each has a form of its own in what Python writes: longer than what is cut, with both quotes, of
+# several lines, beyond ASCII.
+AWKWARD = {
+    "LONG": "L0ng-" + "abcdefghij" * 12,
+    "QUOTES": "Qu0t'e\"s-" + "abcdefghij" * 12,
+    "LINES": "L1nes-begin\n" + "Abcdefghij" * 6 + "\n" + "1234567890" * 6 + "\n",
+    "ACCENTS": "\u00e9\u20ac\U0001f600-" + "abcdefghij" * 12,
+}
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+@pytest.mark.parametrize("line", [
+    'bcai.log_metric("loss", secret)',
+    "bcai.log_metric(secret * 2, 1)",
+    "bcai.log_metric(secret.encode() * 2, 1)",
+    "bcai.progress(secret)",
+    "bcai.progress([secret])",
+    'bcai.progress(0.5, "x" * 200 + secret)',
+    'bcai.progress(0.5, "x" * 200 + ascii(secret) + repr(secret.encode()))',
+    "bcai.output(secret * 3, 1)",
+    'bcai.output("x", {secret: object()})',
+    "outputs = {'x': {secret: object()}}",
+    'raise ValueError("x" * 16_300 + secret)',
+    'raise ValueError("x" * 29_870 + ascii(secret) + "x" * 29_990)',
+    'raise ValueError("x" * 29_870 + repr(secret.encode()) + "x" * 29_990)',
+])
+def test_what_is_cut_holds_no_part_of_a_secret(job, line, name):
+    value = AWKWARD[name]
+    ran = job.run(f"import os, bcai\nsecret = os.environ.pop({name!r})\n{line}\nsecret = None",
+                  secrets={name: value})
+    report = ran.report
+    kept = json.dumps([report["error"] or {}, report["left_out"], ran.messages])
+    if "bcai" in line and ran.exit_code:
+        kept += ran.stderr
+    assert "***" in kept
+    parts = [value[:5], "abcdefghij", "Abcdefghij", "1234567890"]
+    assert [part for part in parts if part in kept or json.dumps(part)[1:-1] in kept] == []
+
+
+def test_the_forms_of_a_secret_that_are_hidden(job):
+    pem = "-----BEGIN KEY-----\r\nMIIEvQIBADANBg\r\n short\r\n-----END KEY-----\r\n"
+    ran = job.run("""\
+        import json, os
+        from bcai._secrets import hide
+        for name in ("VALUE", "QUOTE"):
+            value = os.environ[name]
+            for text in (value, repr(value), json.dumps(value), ascii(value), repr(value.encode()),
+                         json.dumps(value, ensure_ascii=False), repr('"' + value),
+                         ascii('"' + value), repr(b'"' + value.encode())):
+                print(hide(text))
+        for line in os.environ["PEM"].splitlines():
+            print(hide(line))
+        print(hide(repr(os.environ["PEM"])))
+        print(hide("hunhunterter hunterhunter"), hide("abc 1234"), hide("blanks"))
+        """, secrets={"VALUE": "p\"w\\\n'\u00e9\U0001f600\x7f", "QUOTE": "it's \u20ac", "PEM": pem,
+                      "SHORT": "abc", "A": "hunter", "B": "terhunt", "C": "\t blanks\n"})
+    lines = ran.stdout.splitlines()
+    assert [line.strip("b'\"") for line in lines[:18]] == ["***"] * 18
+    assert lines[18:] == ["***", "***", " short", "***", r"'***\r\n'", "hun***ter *** abc 1234 ***"]

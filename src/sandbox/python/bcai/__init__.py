@@ -7,7 +7,7 @@ for people: they never fail for want of a reader and never slow the job down.
 """
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
-from bcai import _control
+from bcai import _control, _secrets
 
 __all__ = ["log_metric", "output", "progress"]
 
@@ -72,7 +72,7 @@ def _number(what, value, finite=True):
 
 
 def _short(value):
-    text = repr(value)
+    text = _secrets.hide(repr(value))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -6,11 +6,15 @@ no process's environment before.
 __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 import sys
+from _json import encode_basestring, encode_basestring_ascii
 from posix import O_RDONLY, close, dup2, environ, open, putenv, read
 
-_BYTES_MIN = 4  # of what is looked for, as in mask.h
+# Of what is looked for, as in mask.h: a value, and a line of one that has several.
+_BYTES_MIN = 4
+_LINE_BYTES_MIN = 8
+_BLANKS = " \t\r\n\v\f"
 
-_values = ()
+_forms = ()
 _held = b""
 
 
@@ -38,7 +42,7 @@ def take(names):
 
 
 def give(secrets):
-    global _values
+    global _forms
     os = sys.modules.get("os")
     for name, value in secrets.items():
         if os is not None:
@@ -46,14 +50,42 @@ def give(secrets):
         else:
             environ[name] = value  # `os` copies it when it is imported
             putenv(name, value)
-    texts = {value.decode("utf-8", "replace").strip() for value in secrets.values()}
-    _values = sorted((text for text in texts if len(text.encode()) >= _BYTES_MIN), key=len,
-                     reverse=True)
+    forms = set()
+    for value in secrets.values():
+        text = value.decode("utf-8", "replace").strip(_BLANKS)
+        if len(text.encode()) >= _BYTES_MIN:
+            forms |= _forms_of(text)
+        for line in text.split("\n"):
+            line = line.strip(_BLANKS)
+            if len(line.encode()) >= _LINE_BYTES_MIN:
+                forms |= _forms_of(line)
+    _forms = tuple(forms)
+
+
+def _forms_of(text):
+    """As it is, and without quotes as JSON, repr() and ascii() write it, and repr() its bytes.
+    Whether those three escape a single quote hangs on what stands around it."""
+    forms = {text, encode_basestring(text)[1:-1], encode_basestring_ascii(text)[1:-1]}
+    for write, pieces in ((repr, text.split("'")), (ascii, text.split("'")),
+                          (repr, text.encode().split(b"'"))):
+        written = [write(piece).removeprefix("b")[1:-1] for piece in pieces]
+        forms |= {"'".join(written), "\\'".join(written)}
+    return forms
 
 
 def hide(text):
-    """The text without the values: for what is cut before the engine masks it, since a part of a
-    value would not be known."""
-    for value in _values:
-        text = text.replace(value, "***")
-    return text
+    """The text with *** for each value, one for those that touch or overlap: for what is cut before
+    the engine masks it, since a part of a value would not be known."""
+    found = []
+    for form in _forms:
+        at = text.find(form)
+        while at >= 0:
+            found.append((at, at + len(form)))
+            at = text.find(form, at + 1)
+    parts = []
+    shown = 0
+    for start, end in sorted(found):
+        if start > shown or not parts:
+            parts += [text[shown:start], "***"]
+        shown = max(shown, end)
+    return "".join(parts) + text[shown:]

@@ -7,7 +7,7 @@ __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 from _json import encode_basestring_ascii as quote
 
-from bcai import _tensors
+from bcai import _secrets, _tensors
 
 _DEPTH_MAX = 16
 _ITEMS_MAX = 100_000
@@ -123,5 +123,5 @@ def _is(where, what):
 
 
 def _short(key):
-    text = str.__repr__(key)
+    text = _secrets.hide(str.__repr__(key))
     return text if len(text) <= 40 else text[:37] + "..."
