@@ -2,7 +2,6 @@
 #include "sandbox/mask.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 
 #include "base/json.h"
@@ -50,28 +49,49 @@ std::string in_ascii(std::string_view json) {
   return out;
 }
 
-// As repr() writes it, without the quotes; what it does to characters that cannot be printed is
-// done here to those of ASCII alone.
-std::string in_repr(std::string_view text) {
-  const bool escapes_quote =
-      text.find('\'') != std::string_view::npos && text.find('"') != std::string_view::npos;
+enum class Beyond : uint8_t { kAsTheyAre, kEscaped, kAsBytes };
+
+// As repr(), ascii() and repr() of its bytes write it, without the quotes. Of what is beyond ASCII
+// and cannot be printed repr() escapes some; here it is as it is.
+std::string in_repr(std::string_view text, std::string_view single_quote, Beyond beyond) {
   std::string out;
-  for (const char c : text) {
-    switch (c) {
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text.front());
+    if (byte >= 0x80 && beyond == Beyond::kEscaped) {
+      const uint32_t c = take_character(&text);
+      out += c < 0x100     ? fmt::format("\\x{:02x}", c)
+             : c < 0x10000 ? fmt::format("\\u{:04x}", c)
+                           : fmt::format("\\U{:08x}", c);
+      continue;
+    }
+    text.remove_prefix(1);
+    switch (byte) {
       case '\\': out += "\\\\"; break;
       case '\n': out += "\\n"; break;
       case '\r': out += "\\r"; break;
       case '\t': out += "\\t"; break;
-      case '\'': out += escapes_quote ? "\\'" : "'"; break;
+      case '\'': out += single_quote; break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-          out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+        if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && beyond == Beyond::kAsBytes)) {
+          out += fmt::format("\\x{:02x}", byte);
         } else {
-          out += c;
+          out += static_cast<char>(byte);
         }
     }
   }
   return out;
+}
+
+void add_forms(std::string_view text, std::vector<std::string>* forms) {
+  const std::string quoted = to_text(json::value(json::string(text)));
+  const std::string_view json = std::string_view(quoted).substr(1, quoted.size() - 2);
+  forms->insert(forms->end(), {std::string(text), std::string(json), in_ascii(json)});
+  // Whether a single quote is escaped hangs on what stands around it.
+  for (const std::string_view single_quote : {"'", "\\'"}) {
+    for (const Beyond beyond : {Beyond::kAsTheyAre, Beyond::kEscaped, Beyond::kAsBytes}) {
+      forms->push_back(in_repr(text, single_quote, beyond));
+    }
+  }
 }
 
 }  // namespace
@@ -79,51 +99,91 @@ std::string in_repr(std::string_view text) {
 Mask::Mask(const std::vector<std::pair<std::string, std::string>>& secrets) {
   std::vector<std::string> forms;
   for (const auto& [name, value] : secrets) {
-    const std::string_view text = without_blanks(value);
-    if (text.size() < kBytesMin) continue;
-    const std::string quoted = to_text(json::value(json::string(text)));
-    const std::string_view json = std::string_view(quoted).substr(1, quoted.size() - 2);
-    forms.insert(forms.end(),
-                 {std::string(text), std::string(json), in_ascii(json), in_repr(text)});
-  }
-  std::sort(forms.begin(), forms.end());
-  forms.erase(std::unique(forms.begin(), forms.end()), forms.end());
-  for (std::string& form : forms) {
-    Pattern pattern{.text = std::move(form), .borders = {}};
-    pattern.borders.resize(pattern.text.size());
-    for (size_t i = 1, matched = 0; i < pattern.text.size(); i++) {
-      while (matched > 0 && pattern.text[i] != pattern.text[matched]) {
-        matched = pattern.borders[matched - 1];
-      }
-      if (pattern.text[i] == pattern.text[matched]) matched++;
-      pattern.borders[i] = static_cast<uint32_t>(matched);
+    std::string_view text = without_blanks(value);
+    if (text.size() >= kBytesMin) add_forms(text, &forms);
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      const std::string_view line = without_blanks(text.substr(0, end));
+      if (line.size() >= kLineBytesMin) add_forms(line, &forms);
+      text.remove_prefix(std::min(end + 1, text.size()));
     }
-    patterns_.push_back(std::move(pattern));
   }
+  if (forms.empty()) return;
+  size_t bytes = 1;
+  for (const std::string& form : forms) bytes += form.size();
+  states_.reserve(bytes);  // never moved, which would leave a copy
+  states_.emplace_back();
+  for (std::string& form : forms) {
+    add(form);
+    wipe(&form);
+  }
+  link();
 }
 
 Mask::~Mask() {
-  for (Pattern& pattern : patterns_) wipe(&pattern.text);
+  wipe({reinterpret_cast<uint8_t*>(states_.data()), states_.size() * sizeof(State)});
+}
+
+void Mask::add(std::string_view form) {
+  uint32_t state = 0;
+  for (const char byte : form) {
+    uint32_t longer = child(state, byte);
+    if (longer == 0) {
+      longer = static_cast<uint32_t>(states_.size());
+      states_.push_back(
+          {.length = states_[state].length + 1, .sibling = states_[state].child, .byte = byte});
+      states_[state].child = longer;
+      if (state == 0) first_[static_cast<unsigned char>(byte)] = longer;
+    }
+    state = longer;
+  }
+  states_[state].value = states_[state].length;
+}
+
+// The shorter ones first: what a state falls back to is shorter.
+void Mask::link() {
+  std::vector<uint32_t> order{0};
+  order.reserve(states_.size());
+  for (size_t i = 0; i < order.size(); i++) {
+    const uint32_t parent = order[i];
+    for (uint32_t at = states_[parent].child; at != 0; at = states_[at].sibling) {
+      State& state = states_[at];
+      if (parent != 0) state.shorter = next(states_[parent].shorter, state.byte);
+      if (state.value == 0) state.value = states_[state.shorter].value;
+      order.push_back(at);
+    }
+  }
+}
+
+uint32_t Mask::child(uint32_t state, char byte) const {
+  if (state == 0) return first_[static_cast<unsigned char>(byte)];
+  uint32_t at = states_[state].child;
+  while (at != 0 && states_[at].byte != byte) at = states_[at].sibling;
+  return at;
+}
+
+uint32_t Mask::next(uint32_t state, char byte) const {
+  uint32_t longer = child(state, byte);
+  while (longer == 0 && state != 0) {
+    state = states_[state].shorter;
+    longer = child(state, byte);
+  }
+  return longer;
 }
 
 template <typename Found>
-size_t Mask::search(const Pattern& pattern, size_t before, std::string_view data,
-                    const Found& found) {
-  size_t matched = before;
+uint32_t Mask::walk(uint32_t state, std::string_view data, const Found& found) const {
   for (size_t i = 0; i < data.size(); i++) {
-    if (matched == 0) {
-      const void* next = std::memchr(data.data() + i, pattern.text[0], data.size() - i);
-      if (next == nullptr) return 0;
-      i = static_cast<size_t>(static_cast<const char*>(next) - data.data());
+    if (state == 0) {
+      // Most of what is looked at begins nothing.
+      while (i < data.size() && first_[static_cast<unsigned char>(data[i])] == 0) i++;
+      if (i == data.size()) break;
     }
-    while (matched > 0 && data[i] != pattern.text[matched]) matched = pattern.borders[matched - 1];
-    if (data[i] == pattern.text[matched]) matched++;
-    if (matched == pattern.text.size()) {
-      found(i + 1);
-      matched = pattern.borders[matched - 1];
-    }
+    state = next(state, data[i]);
+    if (states_[state].value > 0) found(i + 1, states_[state].value);
+    while (state != 0 && states_[state].child == 0) state = states_[state].shorter;
   }
-  return matched;
+  return state;
 }
 
 std::string Mask::text(std::string_view text) const {
@@ -168,39 +228,23 @@ std::string MaskedStream::feed(std::string_view data) {
   if (mask_.empty()) return std::string(data);
   const int64_t from = released_ + static_cast<int64_t>(waiting_.size());
   waiting_.append(data);
-  const int64_t end = from + static_cast<int64_t>(data.size());
-  int64_t known = end;
-  std::vector<Range> found;
-  for (size_t i = 0; i < matched_.size(); i++) {
-    const Mask::Pattern& pattern = mask_.patterns_[i];
-    const auto length = static_cast<int64_t>(pattern.text.size());
-    matched_[i] = Mask::search(pattern, matched_[i], data, [&](size_t at) {
-      const int64_t to = from + static_cast<int64_t>(at);
-      if (!found.empty() && found.back().from <= to - length && to - length <= found.back().to) {
-        found.back().to = std::max(found.back().to, to);
-      } else {
-        found.push_back({to - length, to});
-      }
-    });
-    known = std::min(known, end - static_cast<int64_t>(matched_[i]));
-  }
-  found.insert(found.end(), covered_.begin(), covered_.end());
-  covered_.clear();
-  std::sort(found.begin(), found.end(),
-            [](const Range& a, const Range& b) { return a.from < b.from; });
-  for (const Range& range : found) cover(range);
-  return release(known);
+  state_ = mask_.walk(state_, data, [&](size_t at, uint32_t bytes) {
+    const int64_t end = from + static_cast<int64_t>(at);
+    cover({end - bytes, end});
+  });
+  return release(from + static_cast<int64_t>(data.size()) - mask_.states_[state_].length);
 }
 
 std::string MaskedStream::finish() {
+  if (mask_.empty()) return "";
   const int64_t end = released_ + static_cast<int64_t>(waiting_.size());
-  const size_t longest = matched_.empty() ? 0 : *std::max_element(matched_.begin(), matched_.end());
-  if (longest >= Mask::kBytesMin) cover({end - static_cast<int64_t>(longest), end});
-  std::fill(matched_.begin(), matched_.end(), 0);
+  const uint32_t beginning = mask_.states_[state_].length;
+  if (beginning >= Mask::kBytesMin) cover({end - beginning, end});
+  state_ = 0;
   return release(end);
 }
 
-// In the order of their beginnings.
+// In the order of their ends.
 void MaskedStream::cover(Range range) {
   while (!covered_.empty() && covered_.back().to >= range.from) {
     range = {std::min(range.from, covered_.back().from), std::max(range.to, covered_.back().to)};
@@ -238,10 +282,8 @@ std::string MaskedStream::release(int64_t until) {
 }
 
 bool SecretSearch::feed(std::string_view data) {
-  for (size_t i = 0; i < matched_.size() && !found_; i++) {
-    matched_[i] =
-        Mask::search(mask_.patterns_[i], matched_[i], data, [&](size_t) { found_ = true; });
-  }
+  if (mask_.empty() || found_) return found_;
+  state_ = mask_.walk(state_, data, [&](size_t, uint32_t) { found_ = true; });
   return found_;
 }
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds the values of a task's secrets in what it leaves, and puts "***" in their place. Known are
-// a value as it is, without the blanks around it, and as JSON and Python's repr() write it; one of
-// fewer than kBytesMin bytes would be found everywhere and is not looked for. Who encodes a value
-// in another way is not caught.
+// a value without the blanks around it, and each of its lines when it has several; these as they
+// are, as JSON writes them, as Python's repr() and ascii() do, and its repr() of their bytes. What
+// is shorter than kBytesMin, as a line than kLineBytesMin, would be found everywhere and is not
+// looked for. Who encodes a value in another way is not caught. The runner has the same
+// (python/bcai/_secrets.py), for what it cuts itself.
 //
-// Knuth, Morris and Pratt's search, one pattern after the other: what comes in pieces is read once,
-// whatever it holds.
+// Aho and Corasick's search: what comes in pieces is read once, however many values there are.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +23,7 @@ namespace bcai::sandbox {
 class Mask {
  public:
   static constexpr size_t kBytesMin = 4;
+  static constexpr size_t kLineBytesMin = 8;
 
   Mask() = default;
   explicit Mask(const std::vector<std::pair<std::string, std::string>>& secrets);
@@ -28,7 +31,7 @@ class Mask {
   Mask(const Mask&) = delete;
   Mask& operator=(const Mask&) = delete;
 
-  bool empty() const { return patterns_.empty(); }
+  bool empty() const { return states_.empty(); }
   // The text with "***" for each value, one for those that touch or overlap.
   std::string text(std::string_view text) const;
   // The same for each string in JSON, however it is escaped; a number that holds a value becomes a
@@ -39,23 +42,33 @@ class Mask {
   friend class MaskedStream;
   friend class SecretSearch;
 
-  struct Pattern {
-    std::string text;
-    std::vector<uint32_t> borders;  // of each beginning: the longest that is its end too
+  // Stands for the longest beginning of a form that the text so far ends with. The first is that
+  // of none.
+  struct State {
+    uint32_t length = 0;
+    uint32_t value = 0;    // bytes of the longest form that the text ends with
+    uint32_t shorter = 0;  // the state of the next shorter beginning that the text ends with
+    uint32_t child = 0;    // the first of the states that are one byte longer; 0: none
+    uint32_t sibling = 0;  // the next of the same parent; 0: none
+    char byte = 0;         // the last
   };
-  // The length of the pattern's beginning that `data` ends with, when `before` of it stood before
-  // `data`; calls found(end) for each whole one, which ends at data[end - 1].
+  void add(std::string_view form);
+  void link();
+  uint32_t child(uint32_t state, char byte) const;
+  uint32_t next(uint32_t state, char byte) const;
+  // The state after the data, as far as a form can still go on from it. Calls found(end, bytes) for
+  // the longest form that ends at data[end - 1].
   template <typename Found>
-  static size_t search(const Pattern& pattern, size_t before, std::string_view data,
-                       const Found& found);
+  uint32_t walk(uint32_t state, std::string_view data, const Found& found) const;
 
-  std::vector<Pattern> patterns_;
+  std::vector<State> states_;
+  std::array<uint32_t, 256> first_{};  // the states of one byte
 };
 
 // Text that comes in pieces. What could be the beginning of a value waits until it is known.
 class MaskedStream {
  public:
-  explicit MaskedStream(const Mask& mask) : mask_(mask), matched_(mask.patterns_.size()) {}
+  explicit MaskedStream(const Mask& mask) : mask_(mask) {}
   // What may be shown.
   std::string feed(std::string_view data);
   // The rest. The beginning of a value, of Mask::kBytesMin bytes or more, counts as one.
@@ -70,7 +83,7 @@ class MaskedStream {
   std::string release(int64_t until);
 
   const Mask& mask_;
-  std::vector<size_t> matched_;  // by pattern: of its beginning, at the end of what came
+  uint32_t state_ = 0;
   std::string waiting_;
   int64_t released_ = 0;        // bytes before waiting_
   std::vector<Range> covered_;  // apart from each other, in order
@@ -80,13 +93,13 @@ class MaskedStream {
 // Whether bytes that come in pieces hold a value.
 class SecretSearch {
  public:
-  explicit SecretSearch(const Mask& mask) : mask_(mask), matched_(mask.patterns_.size()) {}
+  explicit SecretSearch(const Mask& mask) : mask_(mask) {}
   // True from the piece on in which one ends.
   bool feed(std::string_view data);
 
  private:
   const Mask& mask_;
-  std::vector<size_t> matched_;
+  uint32_t state_ = 0;
   bool found_ = false;
 };
 

@@ -94,6 +94,60 @@ TEST(Mask, KnowsAValueAsJsonAndReprWriteIt) {
   }
 }
 
+TEST(Mask, KnowsAValueAsAsciiAndReprOfBytesWriteIt) {
+  // The forms are those of Python 3.11's repr(value.encode()), ascii(value), and of these and
+  // repr(value) beside a double quote, which has single ones escaped.
+  const Mask mask(Secrets{{"NAME", "it's\t\u00e9\u20ac\U0001f600\x7f"}});
+  for (const std::string form : {
+           R"(it's\t\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f)",
+           R"(it\'s\t\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\x7f)",
+           R"(it's\t\xe9\u20ac\U0001f600\x7f)",
+           R"(it\'s\t\xe9\u20ac\U0001f600\x7f)",
+           "it\\'s\\t\u00e9\u20ac\U0001f600\\x7f",
+       }) {
+    EXPECT_EQ(mask.text("<" + form + ">"), "<***>") << form;
+  }
+}
+
+TEST(Mask, KnowsTheLinesOfAValue) {
+  const std::string pem =
+      "-----BEGIN KEY-----\r\nMIIEvQIBADANBg\r\n  h\u00e9llo w\u00f6rld \r\nshort\r\n-----END "
+      "KEY-----\r\n";
+  const Mask mask(Secrets{{"KEY", pem}, {"WORDS", "one\ntwo"}});
+  EXPECT_EQ(mask.text("MIIEvQIBADANBg short -----END KEY----- h\\xe9llo w\\xf6rld"),
+            "*** short *** ***");
+  EXPECT_EQ(mask.text("a " + pem + "b"), "a ***\r\nb");
+  EXPECT_EQ(mask.json(R"({"x":"-----BEGIN KEY-----\nMIIEvQIBADANBg\nshort"})"),
+            R"({"x":"***\n***\nshort"})");
+  EXPECT_EQ(mask.text("one two one\ntwo"), "one two ***");
+  MaskedStream stream(mask);
+  EXPECT_EQ(stream.feed("-----BEG"), "");
+  EXPECT_EQ(stream.feed("IN CERTIFICATE-----\nMIIEvQ"), "-----BEGIN CERTIFICATE-----\n");
+  EXPECT_EQ(stream.finish(), "***");
+}
+
+TEST(Mask, FindsAnyOfManyLinesInOneWalk) {
+  std::mt19937 random(11);
+  std::string value;
+  std::vector<std::string> lines;
+  for (int i = 0; i < 5000; i++) {
+    lines.push_back(fmt::format("{:08x}{:08x}", random(), random()));
+    value += lines.back() + "\n";
+  }
+  const Mask mask(Secrets{{"TABLE", value}});
+  std::string text;
+  std::string expected;
+  for (int i = 0; i < 50'000; i++) {
+    text += lines[random() % lines.size()] + ";" + fmt::format("{:08x} ", random());
+    expected += "***;" + text.substr(text.size() - 9);
+  }
+  EXPECT_EQ(mask.text(text), expected);
+  SecretSearch search(mask);
+  EXPECT_FALSE(search.feed(std::string(1'000'000, '0')));
+  EXPECT_FALSE(search.feed(lines[7].substr(0, 9)));
+  EXPECT_TRUE(search.feed(lines[7].substr(9)));
+}
+
 TEST(Mask, LooksPastBlanksAndLeavesWhatIsShort) {
   EXPECT_EQ(Mask(Secrets{{"NAME", "  hunter22\n"}}).text("it is hunter22."), "it is ***.");
   EXPECT_TRUE(Mask({{"NAME", "abc"}, {"OTHER", " abc \n"}}).empty());

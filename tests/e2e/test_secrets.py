@@ -167,6 +167,36 @@ def test_a_secret_is_found_nowhere(own: OneMachine) -> None:
     assert files_with(own.data, [b"the token is ***"])
 
 
+IN_PIECES = """
+import bcai, os
+pem = os.environ["PEM"]
+for line in pem.splitlines():
+    print(line)
+print(ascii(pem), repr(pem.encode()))
+outputs = {"x": {pem: object()}}
+bcai.progress(0.5, "x" * 250 + pem)
+bcai.log_metric("loss", pem)
+"""
+
+
+def test_no_line_or_cut_piece_of_a_long_secret_is_found(own: OneMachine) -> None:
+    middle = [secrets.token_urlsafe(48) for _ in range(12)]
+    value = "\n".join(["-----BEGIN \u00e9-----", *middle, "-----END-----", ""])
+    with own.client(timeout=120) as client:
+        client.set_secret("PEM", value)
+        job = client.create_job(IN_PIECES, secrets=["PEM"])
+        with pytest.raises(JobFailed) as failed:
+            job.execute()
+        result = failed.value.result
+        assert result is not None
+        assert "TypeError: bcai.log_metric: the value is a number, not '***" in job.logs
+        assert "holds at ['x']['***" in result.outputs.left_out["outputs"]
+    wait_until(lambda: not list((own.data / "node" / "attempts").iterdir()), 30, "it is shipped")
+    pieces = [line[:10].encode() for line in middle]
+    for directory in (own.data, own.directory):
+        assert files_with(directory, pieces) == []
+
+
 ASK_THE_PROXY = """
 import os, socket
 token = os.environ["TOKEN"]
