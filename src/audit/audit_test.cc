@@ -142,6 +142,53 @@ TEST_F(AuditTest, RemovedSwappedAndDoubledLinesAreFound) {
   EXPECT_EQ(broken_with({lines[0], forged->text}).find(file + ":2: record 2: expected prev "), 0U);
 }
 
+TEST_F(AuditTest, AFileWithoutItsFirstRecordsIsFound) {
+  write(20, 600);
+  const auto files = files_of(directory_);
+  ASSERT_TRUE(files && files->size() > 3);
+  const std::string text = text_of(files->front());
+  ASSERT_TRUE(write_file(files->front(), text.substr(text.find('\n') + 1)));
+  const std::string wrong = ":1: expected record 1, by the file's name, found 2";
+  EXPECT_EQ(error_of_verify(), files->front().string() + wrong);
+  EXPECT_EQ(verify(files->front()).error().message, files->front().string() + wrong);
+  // Under a name that is not the log's own nothing is said of where it begins.
+  const fs::path copy = directory_.parent_path() / "copy.jsonl";
+  fs::copy_file(files->front(), copy);
+  EXPECT_TRUE(verify(copy));
+  fs::remove(files->front());
+  EXPECT_EQ(error_of_verify(), "");  // moved away whole
+  const std::string last = text_of(files->back());
+  ASSERT_TRUE(write_file(directory_ / file_name(9), last));
+  EXPECT_NE(error_of_verify(), "");
+}
+
+TEST_F(AuditTest, AnEmptiedLogIsFound) {
+  write(20, 600);
+  const auto files = files_of(directory_);
+  ASSERT_TRUE(files);
+  for (const size_t emptied : {size_t{0}, size_t{2}, files->size() - 1}) {
+    const std::string text = text_of((*files)[emptied]);
+    ASSERT_TRUE(write_file((*files)[emptied], ""));
+    const auto verified = verify(directory_);
+    ASSERT_FALSE(verified);
+    EXPECT_EQ(verified.error().code, ErrorCode::kDataLoss);
+    EXPECT_EQ(verified.error().message.find((*files)[emptied].string() + ": it is empty"), 0U)
+        << verified.error().message;
+    EXPECT_FALSE(verify((*files)[emptied]));
+    ASSERT_TRUE(write_file((*files)[emptied], text));
+  }
+  const Head head{.seq = records().back().seq, .hash = records().back().hash};
+  // The last that is left: who writes on would begin anew.
+  for (const fs::path& file : *files) {
+    if (file != files->back()) fs::remove(file);
+  }
+  ASSERT_TRUE(write_file(files->back(), ""));
+  EXPECT_EQ(Log::open(directory_).error().code, ErrorCode::kDataLoss);
+  fs::remove(files->back());
+  EXPECT_EQ(verify(directory_).error().code, ErrorCode::kNotFound);
+  EXPECT_EQ(verify(directory_, head).error().code, ErrorCode::kDataLoss);
+}
+
 TEST_F(AuditTest, AHeadThatWasToldShowsACutEnd) {
   write(4);
   const Head told =

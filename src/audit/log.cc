@@ -20,14 +20,18 @@ Result<void> sync_directory(const std::filesystem::path& path) {
   return {};
 }
 
-Result<FileEnd> read_whole(const std::filesystem::path& file,
-                           const std::filesystem::path& directory) {
-  BCAI_TRY_ASSIGN(FileEnd end, read_file_of_log(file, {}));
-  if (end.error.message.empty()) return end;
+Error broken(std::string_view why, const std::filesystem::path& directory) {
   return error(ErrorCode::kDataLoss,
                "the audit log is broken: {} (keep it for whoever looks into that; moved away, "
                "another begins: mv {} {}.broken)",
-               end.error.message, directory.string(), directory.string());
+               why, directory.string(), directory.string());
+}
+
+Result<FileEnd> read_whole(const std::filesystem::path& file,
+                           const std::filesystem::path& directory) {
+  BCAI_TRY_ASSIGN(FileEnd end, read_file_of_log(file, {}));
+  if (!end.error.message.empty()) return broken(end.error.message, directory);
+  return end;
 }
 
 }  // namespace
@@ -56,6 +60,11 @@ Result<void> Log::go_on() {
   if (head_.seq == 0 && files.size() > 1) {
     BCAI_TRY_ASSIGN(const FileEnd before, read_whole(files[files.size() - 2], directory_));
     head_ = before.head;
+  }
+  if (last.head.seq == 0 && files.back().filename() != file_name(head_.seq + 1)) {
+    return broken(
+        fmt::format("{} is empty, and does not follow record {}", files.back().string(), head_.seq),
+        directory_);
   }
   BCAI_TRY(open_file(files.back(), false));
   bytes_ = last.bytes;

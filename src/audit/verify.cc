@@ -2,6 +2,7 @@
 #include "audit/verify.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "base/file.h"
 
@@ -17,6 +18,14 @@ bool is_file_name(const std::string& name) {
   return name.size() == kNameDigits + 6 && name.ends_with(".jsonl") &&
          std::all_of(name.begin(), name.begin() + kNameDigits,
                      [](char c) { return c >= '0' && c <= '9'; });
+}
+
+// The number of its first record, by its name; 0: a name that is not the log's own.
+int64_t first_seq_of(const fs::path& file) {
+  const std::string name = file.filename();
+  int64_t seq = 0;
+  if (is_file_name(name)) std::from_chars(name.data(), name.data() + kNameDigits, seq);
+  return seq;
 }
 
 // What is wrong between two records; "" for nothing.
@@ -69,6 +78,7 @@ Result<FileEnd> read_file_of_log(const fs::path& file, const std::optional<Head>
                                  const OnRecord& on_record) {
   BCAI_TRY_ASSIGN(const std::string text, bcai::read_file(file, kFileReadMax));
   FileEnd end;
+  const int64_t first = first_seq_of(file);
   std::optional<Head> last = before;
   std::string_view rest = text;
   for (int64_t number = 1; !rest.empty(); number++) {
@@ -79,7 +89,10 @@ Result<FileEnd> read_file_of_log(const fs::path& file, const std::optional<Head>
     }
     const std::string_view line = rest.substr(0, newline);
     const auto record = parse_line(line);
-    const std::string wrong = record ? gap(last, *record) : record.error().message;
+    std::string wrong = record ? gap(last, *record) : record.error().message;
+    if (wrong.empty() && number == 1 && first > 0 && record->seq != first) {
+      wrong = fmt::format("expected record {}, by the file's name, found {}", first, record->seq);
+    }
     if (!wrong.empty()) {
       end.error.message = fmt::format("{}:{}: {}", file.string(), number, wrong);
       break;
@@ -100,6 +113,10 @@ Result<Verified> verify(const fs::path& path, const std::optional<Head>& known,
   std::error_code failed;
   if (fs::is_directory(path, failed)) {
     BCAI_TRY_ASSIGN(files, files_of(path));
+    if (files.empty()) {
+      return error(known ? ErrorCode::kDataLoss : ErrorCode::kNotFound,
+                   "{} holds no audit log: expected {} or later ones", path.string(), file_name(1));
+    }
   }
   Verified verified;
   Sought sought{.known = known, .seen = false, .wrong = ""};
@@ -117,7 +134,12 @@ Result<Verified> verify(const fs::path& path, const std::optional<Head>& known,
                    "written; the writer says so in its next record)",
                    file.string(), end.records + 1, end.torn.size());
     }
-    if (end.records == 0) continue;
+    if (end.records == 0) {
+      return error(ErrorCode::kDataLoss,
+                   "{}: it is empty (its records were taken away, or a crash came before the first "
+                   "was written; what is written next mends that)",
+                   file.string());
+    }
     if (verified.records == 0) verified.first_seq = end.first_seq;
     verified.records += end.records;
     verified.head = end.head;

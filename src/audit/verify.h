@@ -30,7 +30,8 @@ struct FileEnd {
   Error error{ErrorCode::kDataLoss, ""};  // "FILE:LINE: …" of the first broken record; "" for none
 };
 // Up to the first broken record. `before`: what the first record must follow; nothing: anything,
-// but a first record of all. An Error: the file cannot be read.
+// but a first record of all. A file with a name of the log's own begins with the record that it is
+// named by. An Error: the file cannot be read.
 Result<FileEnd> read_file_of_log(const std::filesystem::path& file,
                                  const std::optional<Head>& before, const OnRecord& on_record = {});
 
@@ -40,7 +41,8 @@ struct Verified {
   Head head;
 };
 // A file or a directory. `known`: a head that was told earlier, which must be in there. kDataLoss
-// names file, line, what was expected and what found; records before that were told.
+// names file, line, what was expected and what found; records before that were told. kNotFound: no
+// such file or directory, or no log in it.
 Result<Verified> verify(const std::filesystem::path& path, const std::optional<Head>& known = {},
                         const OnRecord& on_record = {});
 

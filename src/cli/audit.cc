@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "audit/verify.h"
+#include "base/id.h"
 #include "cli/context.h"
 #include "cli/job_view.h"
 
@@ -60,10 +61,16 @@ int execute(const AuditOptions& options, Context& context) {
       return report(screen, {ErrorCode::kInvalidArgument, "--head: " + head.error().message});
     known = *head;
   }
+  if (!options.job.empty()) {
+    const auto job = JobId::parse(options.job);
+    if (!job) return report(screen, {ErrorCode::kInvalidArgument, "--job: " + job.error().message});
+  }
   audit::OnRecord on_record;
+  bool shown = false;
   if (options.verb == AuditOptions::Verb::kShow) {
     on_record = [&](const audit::Record& record, std::string_view line) {
       if (!is_of(record, options.job)) return;
+      shown = true;
       if (options.json) {
         screen.out("{}\n", line);
       } else {
@@ -71,8 +78,13 @@ int execute(const AuditOptions& options, Context& context) {
       }
     };
   }
-  const auto verified = audit::verify(log_of(options, context), known, on_record);
+  const fs::path log = log_of(options, context);
+  const auto verified = audit::verify(log, known, on_record);
   if (!verified) return report(screen, verified.error());
+  if (!options.job.empty() && !shown) {
+    return report(screen,
+                  error(ErrorCode::kNotFound, "{}: no record of {}", log.string(), options.job));
+  }
   if (options.verb == AuditOptions::Verb::kVerify) print_verified(screen, *verified, options.json);
   return 0;
 }

@@ -181,6 +181,28 @@ def test_both_find_what_was_changed(
         assert f"{copy}:{number + 1}: " in done.stderr
 
 
+def test_both_find_what_was_taken_away(
+    network: NodeNetwork, jobs: dict[str, str], tmp_path: Path
+) -> None:
+    [file] = directory_of(network).glob("*.jsonl")
+    lines = file.read_bytes().splitlines(keepends=True)
+    assert jobs and len(lines) > 3
+    copy = tmp_path / file.name
+    copy.write_bytes(b"".join(lines[2:]))
+    assert run_script(copy).returncode != 0
+    done = audit(network, "verify", str(tmp_path))
+    assert done.returncode == 1 and done.stdout == ""
+    assert f"{copy}:1: expected record 1, by the file's name, found 3" in done.stderr
+    copy.write_bytes(b"")
+    assert run_script(copy).returncode != 0
+    for path in (copy, tmp_path):
+        done = audit(network, "verify", str(path))
+        assert done.returncode == 1 and f"{copy}: it is empty" in done.stderr
+    copy.unlink()
+    done = audit(network, "verify", str(tmp_path))
+    assert done.returncode == 2 and done.stdout == "" and "holds no audit log" in done.stderr
+
+
 def test_the_coordinator_has_the_head(
     network: NodeNetwork, jobs: dict[str, str], tmp_path: Path
 ) -> None:
@@ -206,5 +228,12 @@ def test_show(network: NodeNetwork, jobs: dict[str, str]) -> None:
     assert len(shown.stdout.splitlines()) == 1 and "policy_violation" in shown.stdout
     whole = audit(network, "show", "--data-dir", where, "--json")
     assert [json.loads(line) for line in whole.stdout.splitlines()] == records(network)
+    malformed = audit(network, "show", "--data-dir", where, "--job", "job_x")
+    assert malformed.returncode == 2 and "--job: " in malformed.stderr
+    other = "job_" + "0" * (len(jobs["denied"]) - 4)
+    for more in ((), ("--json",)):
+        unknown = audit(network, "show", "--data-dir", where, "--job", other, *more)
+        assert unknown.returncode == 2 and unknown.stdout == ""
+        assert f"no record of {other}" in unknown.stderr
     missing = audit(network, "show", str(network.directory / "none"))
     assert missing.returncode == 2 and "none" in missing.stderr
