@@ -119,6 +119,13 @@ TEST(LiveView, ATerminalGetsTextAndAFileTheBytes) {
   }
 }
 
+TEST(LiveView, EachLineOfTheSystemsLogIsALine) {
+  Captured captured;
+  LiveView view(captured.screen, {});
+  view.output(LogKind::kSystem, "environment: 2 of 2\nenvironment: a\x1b[2J\n  because\n", {});
+  EXPECT_EQ(captured.err, "environment: 2 of 2\nenvironment: a?[2J\n  because\n");
+}
+
 TEST(LiveView, WithoutATerminalOnlyWaitingIsTold) {
   Captured file;
   LiveView view(file.screen, {});

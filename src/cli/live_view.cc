@@ -60,10 +60,13 @@ void LiveView::output(LogKind kind, std::string_view text,
   } else if (kind == LogKind::kStderr) {
     screen_.write_err(text);
   } else {
-    const std::string_view line = text.ends_with('\n') ? text.substr(0, text.size() - 1) : text;
-    screen_.note(printable(line));
+    while (!text.empty()) {
+      const size_t end = std::min(text.find('\n'), text.size());
+      screen_.note(printable(text.substr(0, end)));
+      text.remove_prefix(std::min(end + 1, text.size()));
+    }
   }
-  if (terminal) at_line_start_ = text.ends_with('\n') || kind == LogKind::kSystem;
+  if (terminal) at_line_start_ = kind == LogKind::kSystem || text.ends_with('\n');
   draw();
 }
 

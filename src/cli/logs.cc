@@ -94,8 +94,9 @@ int execute(const WaitOptions& options, Context& context) {
       if (options.json) {
         screen.out("{}\n", to_text(job->raw));
       } else {
-        screen.note(printable(fmt::format("{} {}{}{}", job->id, job->state,
-                                          job->reason.empty() ? "" : ": ", job->reason)));
+        screen.note(printable_lines(fmt::format("{} {}{}{}", job->id, job->state,
+                                                job->reason.empty() ? "" : ": ", job->reason),
+                                    2));
       }
       return finish(exit_code(*job));
     }

@@ -24,9 +24,18 @@ TEST(Screen, ShortensAtCharacters) {
 }
 
 TEST(Screen, ControlCharactersDoNotReachTheTerminal) {
-  EXPECT_EQ(printable("a\033[31mb\n"), "a?[31mb?");
+  EXPECT_EQ(printable("a\033[31mb\r"), "a?[31mb?");
   EXPECT_EQ(printable("\xC2\x9B"), "?");
   EXPECT_EQ(printable("ä\xFF"), "ä\xEF\xBF\xBD");
+}
+
+TEST(Screen, LineBreaksOfOthersBeginNoLineOfOurs) {
+  const std::string explained = "no solution:\n  because\x1b[A a\n\n\n\tand b\r\nerror: c\n";
+  EXPECT_EQ(printable(explained), "no solution: because?[A a ?and b? error: c");
+  EXPECT_EQ(printable_lines(explained, 4),
+            "no solution:\n    because?[A a\n    ?and b?\n    error: c");
+  EXPECT_EQ(printable_lines("one line", 4), "one line");
+  EXPECT_EQ(printable_lines("", 4), "");
 }
 
 TEST(Screen, StylesOnlyWhereThereIsColour) {

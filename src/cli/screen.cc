@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdint>
@@ -92,6 +93,37 @@ int width_of(uint32_t point) {
   return wide ? 2 : 1;
 }
 
+std::string without_controls(std::string_view line) {
+  std::string shown;
+  while (!line.empty()) {
+    const Point point = first_point(line);
+    const bool control = point.value < 0x20 || (point.value >= 0x7F && point.value < 0xA0);
+    if (control) {
+      shown += '?';
+    } else if (point.value == 0xFFFD && point.bytes == 1) {
+      shown += "\xEF\xBF\xBD";
+    } else {
+      shown += line.substr(0, point.bytes);
+    }
+    line.remove_prefix(point.bytes);
+  }
+  return shown;
+}
+
+// The first line keeps its blanks, an empty one is dropped.
+std::string joined_lines(std::string_view text, std::string_view between) {
+  const size_t first = std::min(text.find('\n'), text.size());
+  std::string shown = without_controls(text.substr(0, first));
+  text.remove_prefix(first);
+  while (!text.empty()) {
+    text.remove_prefix(std::min(text.find_first_not_of("\n "), text.size()));
+    const size_t end = std::min(text.find('\n'), text.size());
+    if (end > 0) shown.append(between).append(without_controls(text.substr(0, end)));
+    text.remove_prefix(end);
+  }
+  return shown;
+}
+
 }  // namespace
 
 std::string Screen::styled_out(Style style, std::string_view text) const {
@@ -148,21 +180,10 @@ std::string shorten(std::string_view text, int columns) {
   return columns < 1 ? "" : kept + "…";
 }
 
-std::string printable(std::string_view text) {
-  std::string shown;
-  while (!text.empty()) {
-    const Point point = first_point(text);
-    const bool control = point.value < 0x20 || (point.value >= 0x7F && point.value < 0xA0);
-    if (control) {
-      shown += '?';
-    } else if (point.value == 0xFFFD && point.bytes == 1) {
-      shown += "\xEF\xBF\xBD";
-    } else {
-      shown += text.substr(0, point.bytes);
-    }
-    text.remove_prefix(point.bytes);
-  }
-  return shown;
+std::string printable(std::string_view text) { return joined_lines(text, " "); }
+
+std::string printable_lines(std::string_view text, int indent) {
+  return joined_lines(text, "\n" + std::string(static_cast<size_t>(indent), ' '));
 }
 
 }  // namespace bcai::cli

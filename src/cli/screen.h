@@ -54,7 +54,12 @@ int display_width(std::string_view text);
 // At most `columns` wide, the end replaced by "…" when it is longer.
 std::string shorten(std::string_view text, int columns);
 
-// Control characters replaced by "?", so that what others wrote cannot drive the terminal.
+// One line: control characters replaced by "?", so that what others wrote cannot drive the
+// terminal, and line breaks, with the blanks around them, by a blank.
 std::string printable(std::string_view text);
+
+// The same with its line breaks. Each further line begins `indent` columns in, so that none can be
+// taken for one of ours.
+std::string printable_lines(std::string_view text, int indent);
 
 }  // namespace bcai::cli

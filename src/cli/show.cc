@@ -10,6 +10,8 @@
 namespace bcai::cli {
 namespace {
 
+constexpr int kLabelColumns = 11;
+
 // "09:05:07.123" of the RFC 3339 text, which is in UTC.
 std::string time_of_day(const std::string& time) {
   return parse_time_ms(time) < 0 ? "-" : time.substr(11, 12);
@@ -19,8 +21,9 @@ void print_facts(const Screen& screen, const JobView& job) {
   const auto line = [&](std::string_view label, const std::string& text,
                         Style style = Style::kPlain) {
     if (text.empty()) return;
-    screen.out("{} {}\n", screen.styled_out(Style::kBold, fmt::format("{:<10}", label)),
-               screen.styled_out(style, printable(text)));
+    screen.out("{} {}\n",
+               screen.styled_out(Style::kBold, fmt::format("{:<{}}", label, kLabelColumns - 1)),
+               screen.styled_out(style, printable_lines(text, kLabelColumns)));
   };
   line("id", job.id);
   line("name", job.name);

@@ -53,9 +53,16 @@ std::string message_of(std::string_view line) {
   return message && message->is_string() ? std::string(message->get_string()) : "";
 }
 
-std::string_view trimmed(std::string_view text) {
-  const size_t end = text.find_last_not_of(" \n");
-  return text.substr(0, end == std::string_view::npos ? 0 : end + 1);
+// Each further line two columns in, whatever it had: so none can be taken for another message.
+std::string indented(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \r\n"), text.size()));
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (!line.empty()) out += fmt::format("{}{}", out.empty() ? "" : "\n  ", line);
+    text.remove_prefix(line.size());
+  }
+  return out;
 }
 
 net::ProxyOptions proxy_options(const Options& options, int64_t bytes_max) {
@@ -80,7 +87,7 @@ net::ProxyOptions proxy_options(const Options& options, int64_t bytes_max) {
 Error error_of(const sandbox::Report& report, std::string_view said) {
   if (report.outcome == sandbox::Outcome::kCancelled)
     return error(ErrorCode::kCancelled, "cancelled");
-  const std::string text = clip_utf8(trimmed(said), kExplanationBytesMax);
+  const std::string text = clip_utf8(indented(said), kExplanationBytesMax);
   if (report.outcome != sandbox::Outcome::kFinished) {
     return error(ErrorCode::kInternal, "a step of building the environment failed: {}: {}",
                  sandbox::name(report.outcome), report.detail);

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +91,34 @@ def test_why_there_is_no_environment(client: SDK, index: Index) -> None:
         assert words in job.logs
     # With the resolver's own words in full.
     assert "three>=2" in client.jobs(limit=3)[-1].logs
+
+
+def test_the_command_line_explains_in_lines(network: NodeNetwork, index: Index) -> None:
+    index.add("left", requires=["middle<2"])
+    index.add("right", requires=["middle>=2"])
+    index.add("middle", "1.0")
+    index.add("middle", "2.0")
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return run_command(
+            network.directory, words, BCAI_ENDPOINT=network.endpoint, BCAI_API_KEY=network.key
+        )
+
+    asked = ("--requirements", "left", "--requirements", "right")
+    ran = command("run", "--code", "x = 1", *asked)
+    assert ran.returncode == 1 and "?" not in ran.stderr
+    *log, summary = ran.stderr.splitlines()
+    assert log[0] == "environment: resolving 2 requirements"
+    assert log[1].startswith("environment: the requirements cannot be satisfied together: Because ")
+    assert len(log) > 2 and all(line.startswith("  ") for line in log[2:])
+    assert "middle>=2" in summary
+    shown = command("show", summary.split()[0]).stdout
+    assert "?" not in shown
+    lines = shown.splitlines()
+    [at] = [i for i, line in enumerate(lines) if line.startswith("reason ")]
+    assert "middle>=2" in lines[at] and lines[at + 1].startswith(" " * 11)
+    ran = command("run", "--code", "x = 1", "--requirements", "no-such-package")
+    assert "a package does not exist: Because no-such-package " in ran.stderr.splitlines()[-1]
 
 
 def test_what_no_index_has_is_refused_at_once(client: SDK) -> None:

@@ -109,6 +109,7 @@ def local_path(name):
 
 def explain(text):
     text = re.sub(r"^error: |^ *× ", "", text)
+    text = re.sub(r"^No solution found when resolving dependencies:?\s+(cause: |╰─▶ )", "", text)
     if re.search(r"[Ff]ailed to fetch|error sending request|[Rr]equest failed", text):
         fail(4, text)
     if "no usable wheels" in text or "building from source is disabled" in text:
