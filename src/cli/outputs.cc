@@ -131,11 +131,15 @@ void print_outputs(const Screen& screen, const json::value& results) {
                  printable(text_of(tensor, "dtype")), shape_text(tensor));
     }
   }
-  if (const json::array* left_out = array_of(results, "left_out")) {
-    for (const json::value& item : *left_out) {
-      screen.note(printable(
-          fmt::format("left out {}: {}", text_of(item, "name"), text_of(item, "reason"))));
-    }
+  print_left_out(screen, results);
+}
+
+void print_left_out(const Screen& screen, const json::value& results) {
+  const json::array* left_out = array_of(results, "left_out");
+  if (left_out == nullptr) return;
+  for (const json::value& item : *left_out) {
+    screen.note(
+        printable(fmt::format("left out {}: {}", text_of(item, "name"), text_of(item, "reason"))));
   }
 }
 

@@ -16,6 +16,9 @@ namespace bcai::cli {
 // "loss = 0.31", one a line, on `out`; what was left out, on `err`.
 void print_outputs(const Screen& screen, const json::value& results);
 
+// "left out outputs/model.pt: …", one a line, on `err`: values and files that were not kept.
+void print_left_out(const Screen& screen, const json::value& results);
+
 // What a native program gave, as `bcai vm run` shows it: "" without results.
 std::string results_table(const Screen& screen, const json::value& results,
                           const std::filesystem::path& directory);

@@ -175,6 +175,7 @@ int Run::finish(const JobView& job) {
       const int failed = report(screen, written.error());
       if (code == 0) code = failed;
     }
+    if (!options_.job.json && !options_.show_outputs) print_left_out(screen, results);
   }
   if (!options_.job.json) {
     screen.out("{}", results_table(screen, results, options_.output_directory));

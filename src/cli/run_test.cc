@@ -85,6 +85,28 @@ TEST_F(RunTest, AFailedJobIsExitCode1WithItsError) {
   EXPECT_NE(err.find("failed after 1.5 s: ValueError: too large"), std::string::npos) << err;
 }
 
+TEST_F(RunTest, WhatWasLeftOutIsSaidToWhomAsksForFiles) {
+  coordinator.answer(
+      "GET " + job_path() + "/results",
+      json::object{{"artifacts", json::array{}},
+                   {"left_out", json::array{json::object{{"name", "outputs/big.pt"},
+                                                         {"reason", "larger than\nallowed"}}}}});
+  const std::string said = "left out outputs/big.pt: larger than allowed\n";
+  for (const bool outputs : {false, true}) {
+    for (const char* to : {"", "files"}) {
+      coordinator.streams = {{.events = {job_event("end", fake_job("succeeded"))}}};
+      RunOptions options = code("pass");
+      options.show_outputs = outputs;
+      if (*to != '\0') options.output_directory = (directory / to).string();
+      err.clear();
+      EXPECT_EQ(run(options), 0);
+      const size_t at = err.find(said);
+      EXPECT_EQ(at != std::string::npos, outputs || *to != '\0') << err;
+      EXPECT_EQ(err.rfind(said), at) << "once";
+    }
+  }
+}
+
 TEST_F(RunTest, ABrokenStreamGoesOnWhereItStopped) {
   coordinator.streams = {
       {.events = {log_event(1, "stdout", "a"), log_event(2, "stdout", "b")}},
