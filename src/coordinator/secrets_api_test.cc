@@ -147,6 +147,31 @@ TEST(SecretsApi, WhatWasDeletedIsNotGivenOut) {
   EXPECT_EQ(answer.text("detail"), "the secret TOKEN was deleted after the job was submitted");
 }
 
+TEST(SecretsApi, GoWithTheirKey) {
+  TestNetwork network;
+  Caller member = network.member();
+  Caller owner = network.owner();
+  EXPECT_EQ(member.put("/v1/secrets/TOKEN", kValue).status, 201);
+  EXPECT_EQ(owner.put("/v1/secrets/TOKEN", "the owner's").status, 201);
+  EXPECT_EQ(submit(member, {"TOKEN"}).status, 202);
+  EXPECT_EQ(submit(owner, {"TOKEN"}).status, 202);
+  const std::string key = member.get("/v1/whoami").text("key_id");
+  EXPECT_EQ(owner.send({.method = "DELETE", .target = "/v1/keys/" + key}).status, 204);
+  FakeNode node(network);
+  const std::vector<Lease> leases = node.poll(5);
+  ASSERT_EQ(leases.size(), 2U);
+  for (const Lease& lease : leases) {
+    const Answer answer = fetch(node, lease);
+    if (lease.tenant == key) {
+      EXPECT_EQ(answer.status, 412);
+      EXPECT_EQ(answer.text("detail"), "the secret TOKEN was deleted after the job was submitted");
+    } else {
+      EXPECT_EQ(answer.status, 200);
+    }
+  }
+  EXPECT_NE(leases[0].tenant, leases[1].tenant);
+}
+
 TEST(SecretsApi, AreNowhereOnDisk) {
   TestNetwork network;
   EXPECT_EQ(network.member().put("/v1/secrets/TOKEN", kValue).status, 201);

@@ -13,6 +13,7 @@
 #include "coordinator/store/artifacts.h"
 #include "coordinator/store/keys.h"
 #include "coordinator/store/row.h"
+#include "coordinator/store/secrets.h"
 
 namespace bcai::store {
 namespace {
@@ -184,6 +185,29 @@ TEST_F(StoreTest, ADatabaseOfANewerProgramIsRefused) {
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(opened.error().message.find("newer"), std::string::npos);
+}
+
+TEST_F(StoreTest, ARevokedKeysSecretsGo) {
+  auto db = open();
+  ASSERT_TRUE(db->write([](Connection& c) -> Result<void> {
+    BCAI_TRY(put(c, 1));
+    BCAI_TRY(put(c, 2));
+    KeyId one;
+    one.bytes[0] = 1;
+    KeyId two;
+    two.bytes[0] = 2;
+    BCAI_TRY(put_secret(c, {}, one, "A", "sealed", 1));
+    BCAI_TRY(put_secret(c, {}, one, "B", "sealed", 1));
+    BCAI_TRY(put_secret(c, {}, two, "A", "sealed", 1));
+    BCAI_TRY(revoke_key(c, {5}, one));
+    EXPECT_EQ(find_secret(c, one, "A").error().code, ErrorCode::kNotFound);
+    EXPECT_TRUE(find_secret(c, two, "A"));
+    BCAI_TRY_ASSIGN(const int64_t left, count_secrets(c));
+    EXPECT_EQ(left, 1);
+    // What was on its way when the key was revoked.
+    EXPECT_EQ(put_secret(c, {}, one, "C", "sealed", 1).error().code, ErrorCode::kUnauthenticated);
+    return {};
+  }));
 }
 
 // As it was before the second migration.

@@ -76,6 +76,7 @@ Result<void> revoke_key(Connection& db, WallTime now, KeyId id) {
                .bind_blob(bytes_of(id))
                .run());
   BCAI_TRY(db.prepare("DELETE FROM node_sessions WHERE key = ?").bind_blob(bytes_of(id)).run());
+  BCAI_TRY(db.prepare("DELETE FROM secrets WHERE owner = ?").bind_blob(bytes_of(id)).run());
   return {};
 }
 

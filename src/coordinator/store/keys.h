@@ -27,7 +27,8 @@ struct KeyRecord {
 Result<void> insert_key(Connection& db, const KeyRecord& key);
 Result<KeyRecord> find_key(Connection& db, KeyId id);      // kNotFound; revoked ones are found too
 Result<std::vector<KeyRecord>> list_keys(Connection& db);  // oldest first
-// kNotFound when there is no such key; a second time changes nothing. Ends its node sessions.
+// kNotFound when there is no such key; a second time changes nothing. Ends its node sessions
+// and deletes its secrets.
 Result<void> revoke_key(Connection& db, WallTime now, KeyId id);
 
 }  // namespace bcai::store

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "coordinator/store/secrets.h"
 
+#include "coordinator/store/keys.h"
 #include "coordinator/store/row.h"
 
 namespace bcai::store {
@@ -14,6 +15,8 @@ Error none(std::string_view name) {
 
 Result<bool> put_secret(Connection& db, WallTime now, KeyId owner, std::string_view name,
                         std::string_view sealed, int64_t bytes) {
+  BCAI_TRY_ASSIGN(const KeyRecord key, find_key(db, owner));
+  if (key.revoked_at) return error(ErrorCode::kUnauthenticated, "the API key is revoked");
   const bool known = find_secret(db, owner, name).has_value();
   BCAI_TRY(db.prepare("INSERT INTO secrets (owner, name, sealed, bytes, created_at, updated_at)"
                       " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (owner, name) DO UPDATE SET"

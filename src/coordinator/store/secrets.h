@@ -18,7 +18,8 @@ struct SecretRecord {
   WallTime updated_at;
 };
 
-// Takes the place of one of the same name. True when there was none.
+// Takes the place of one of the same name. True when there was none. kUnauthenticated: the owner
+// has been revoked.
 Result<bool> put_secret(Connection& db, WallTime now, KeyId owner, std::string_view name,
                         std::string_view sealed, int64_t bytes);
 Result<std::string> find_secret(Connection& db, KeyId owner, std::string_view name);  // kNotFound
