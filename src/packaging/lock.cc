@@ -37,13 +37,22 @@ void check_package(Decoder& in, std::string_view name, std::string_view version)
     in.add("version", parsed.error().message);
 }
 
+void read_sha256(Decoder& in, Sha256* out) {
+  std::string text;
+  in.require("sha256", text);
+  if (const auto parsed = Sha256::parse(text)) {
+    *out = *parsed;
+  } else if (!text.empty()) {
+    in.add("sha256", parsed.error().message);
+  }
+}
+
 LockedPackage decode_package(Decoder& in) {
   LockedPackage package;
-  std::string sha256;
   in.require("name", package.name, TextLimit{1, 128});
   in.require("version", package.version, TextLimit{1, 128});
   in.require("wheel", package.wheel, TextLimit{1, 255});
-  in.require("sha256", sha256);
+  read_sha256(in, &package.sha256);
   in.require("bytes", package.bytes, IntRange{1, kWheelBytesMax});
   in.refuse_unknown();
   check_package(in, package.name, package.version);
@@ -51,12 +60,87 @@ LockedPackage decode_package(Decoder& in) {
     in.add("wheel", fmt::format("expected the file name of a wheel of {} {}, found '{}'",
                                 package.name, package.version, package.wheel));
   }
-  if (const auto parsed = Sha256::parse(sha256)) {
-    package.sha256 = *parsed;
-  } else if (!sha256.empty()) {
-    in.add("sha256", parsed.error().message);
-  }
   return package;
+}
+
+std::vector<LockedPackage> decode_packages(Decoder& in, std::string_view key) {
+  std::vector<LockedPackage> packages;
+  const json::value* list = in.take(key);
+  if (list == nullptr || !list->is_array() || list->get_array().size() > kPackagesMax) {
+    in.add(key, fmt::format("expected a list of at most {} packages", kPackagesMax));
+    return packages;
+  }
+  std::string previous;
+  for (size_t i = 0; i < list->get_array().size(); ++i) {
+    Decoder element(list->get_array()[i], fmt::format("{}/{}", in.pointer_to(key), i),
+                    in.findings());
+    packages.push_back(decode_package(element));
+    const std::string& name = packages.back().name;
+    if (name <= previous) element.add("name", "expected packages in the order of their names");
+    previous = name;
+  }
+  return packages;
+}
+
+LockedSource decode_source(Decoder& in, const Lock& lock) {
+  LockedSource source;
+  in.require("name", source.name, TextLimit{1, 128});
+  in.require("file", source.file, TextLimit{1, 255});
+  read_sha256(in, &source.sha256);
+  in.require("bytes", source.bytes, IntRange{1, kWheelBytesMax});
+  source.build_requirements = decode_packages(in, "build_requirements");
+  in.refuse_unknown();
+  const auto package =
+      std::find_if(lock.packages.begin(), lock.packages.end(),
+                   [&](const LockedPackage& one) { return one.name == source.name; });
+  if (package == lock.packages.end()) {
+    in.add("name", fmt::format("expected one of the packages, found '{}'", source.name));
+    return source;
+  }
+  const auto found = Version::parse(source_version(source.file, source.name));
+  const auto wanted = Version::parse(package->version);
+  if (wanted && (!found || compare(*found, *wanted) != 0)) {
+    in.add("file", fmt::format("expected a source distribution of {} {}, found '{}'", source.name,
+                               package->version, source.file));
+  }
+  return source;
+}
+
+void decode_sources(Decoder& in, const json::value& list, Lock* lock) {
+  if (!list.is_array() || list.get_array().size() > lock->packages.size()) {
+    in.add("sources", "expected a list of at most as many as there are packages");
+    return;
+  }
+  std::string previous;
+  for (size_t i = 0; i < list.get_array().size(); ++i) {
+    Decoder element(list.get_array()[i], fmt::format("{}/{}", in.pointer_to("sources"), i),
+                    in.findings());
+    lock->sources.push_back(decode_source(element, *lock));
+    const std::string& name = lock->sources.back().name;
+    if (name <= previous) element.add("name", "expected sources in the order of their names");
+    previous = name;
+  }
+}
+
+json::array encode(const std::vector<LockedPackage>& packages) {
+  json::array out;
+  for (const LockedPackage& package : packages) {
+    out.push_back(json::object{{"name", package.name},
+                               {"version", package.version},
+                               {"wheel", package.wheel},
+                               {"sha256", package.sha256.text()},
+                               {"bytes", package.bytes}});
+  }
+  return out;
+}
+
+bool is_file_name(std::string_view text) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._+-!").find(c) != std::string_view::npos;
+  };
+  return text.size() <= 255 && !text.starts_with('.') &&
+         std::all_of(text.begin(), text.end(), allowed);
 }
 
 }  // namespace
@@ -64,19 +148,22 @@ LockedPackage decode_package(Decoder& in) {
 json::object encode(const Lock& lock) {
   json::object base;
   for (const auto& [name, version] : lock.base) base[name] = version;
-  json::array packages;
-  for (const LockedPackage& package : lock.packages) {
-    packages.push_back(json::object{{"name", package.name},
-                                    {"version", package.version},
-                                    {"wheel", package.wheel},
-                                    {"sha256", package.sha256.text()},
-                                    {"bytes", package.bytes}});
+  json::object out{{"format", kFormat},
+                   {"python", lock.python},
+                   {"platform", lock.platform},
+                   {"base", std::move(base)},
+                   {"packages", encode(lock.packages)}};
+  if (lock.sources.empty()) return out;
+  json::array sources;
+  for (const LockedSource& source : lock.sources) {
+    sources.push_back(json::object{{"name", source.name},
+                                   {"file", source.file},
+                                   {"sha256", source.sha256.text()},
+                                   {"bytes", source.bytes},
+                                   {"build_requirements", encode(source.build_requirements)}});
   }
-  return {{"format", kFormat},
-          {"python", lock.python},
-          {"platform", lock.platform},
-          {"base", std::move(base)},
-          {"packages", std::move(packages)}};
+  out["sources"] = std::move(sources);
+  return out;
 }
 
 Lock decode_lock(const json::value& value, std::string pointer, std::vector<Finding>* findings) {
@@ -87,7 +174,8 @@ Lock decode_lock(const json::value& value, std::string pointer, std::vector<Find
   in.require("python", lock.python, TextLimit{1, 16});
   in.require("platform", lock.platform, TextLimit{1, 64});
   in.read("base", lock.base, 4096, {.bytes_min = 1, .bytes_max = 128});
-  const json::value* packages = in.take("packages");
+  lock.packages = decode_packages(in, "packages");
+  if (const json::value* sources = in.take("sources")) decode_sources(in, *sources, &lock);
   in.refuse_unknown();
   if (!lock.python.empty() && !is_short_version(lock.python)) {
     in.add("python", fmt::format("expected a version such as 3.11, found '{}'", lock.python));
@@ -101,19 +189,6 @@ Lock decode_lock(const json::value& value, std::string pointer, std::vector<Find
                                  version));
     }
   }
-  if (packages == nullptr || !packages->is_array() || packages->get_array().size() > kPackagesMax) {
-    in.add("packages", fmt::format("expected a list of at most {} packages", kPackagesMax));
-    return lock;
-  }
-  std::string previous;
-  for (size_t i = 0; i < packages->get_array().size(); ++i) {
-    Decoder element(packages->get_array()[i], fmt::format("{}/{}", in.pointer_to("packages"), i),
-                    findings);
-    lock.packages.push_back(decode_package(element));
-    const std::string& name = lock.packages.back().name;
-    if (name <= previous) element.add("name", "expected packages in the order of their names");
-    previous = name;
-  }
   return lock;
 }
 
@@ -121,14 +196,7 @@ Sha256 digest(const Lock& lock) { return Sha256::of(to_text(encode(lock))); }
 
 bool is_wheel_of(std::string_view file_name, std::string_view name, std::string_view version) {
   constexpr std::string_view kEnd = ".whl";
-  if (!file_name.ends_with(kEnd) || file_name.size() > 255 || file_name.starts_with('.')) {
-    return false;
-  }
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("._+-!").find(c) != std::string_view::npos;
-  };
-  if (!std::all_of(file_name.begin(), file_name.end(), allowed)) return false;
+  if (!file_name.ends_with(kEnd) || !is_file_name(file_name)) return false;
   const auto dashes = std::count(file_name.begin(), file_name.end(), '-');
   if (dashes != 4 && dashes != 5) return false;
   const size_t first = file_name.find('-');
@@ -137,6 +205,47 @@ bool is_wheel_of(std::string_view file_name, std::string_view name, std::string_
   const auto wanted = Version::parse(version);
   return normalized_package_name(file_name.substr(0, first)) == name && named && wanted &&
          compare(*named, *wanted) == 0;
+}
+
+bool is_wheel_for(std::string_view file_name, std::string_view python, std::string_view platform) {
+  constexpr std::string_view kEnd = ".whl";
+  if (!file_name.ends_with(kEnd) || std::count(file_name.begin(), file_name.end(), '-') < 4) {
+    return false;
+  }
+  file_name.remove_suffix(kEnd.size());
+  const auto take_last = [&] {
+    const size_t dash = file_name.rfind('-');
+    const std::string_view last = file_name.substr(dash + 1);
+    file_name = file_name.substr(0, dash);
+    return last;
+  };
+  const std::string_view platform_tag = take_last();
+  const std::string_view abi = take_last();
+  if (platform_tag != "any" && platform_tag != platform) return false;
+  const std::string version = fmt::format("3{}", python.substr(python.find('.') + 1));
+  std::string_view tags = take_last();
+  while (!tags.empty()) {
+    const std::string_view tag = tags.substr(0, tags.find('.'));
+    tags.remove_prefix(std::min(tags.size(), tag.size() + 1));
+    if (abi == "none" && (tag == "py3" || tag == "py" + version || tag == "cp" + version)) {
+      return true;
+    }
+    if (tag == "cp" + version && abi == "cp" + version) return true;
+    if (abi == "abi3" && tag.starts_with("cp3")) return true;
+  }
+  return false;
+}
+
+std::string_view source_version(std::string_view file_name, std::string_view name) {
+  constexpr std::string_view kEnd = ".tar.gz";
+  if (!file_name.ends_with(kEnd) || !is_file_name(file_name)) return {};
+  file_name.remove_suffix(kEnd.size());
+  const size_t dash = file_name.rfind('-');
+  if (dash == std::string_view::npos) return {};
+  const std::string_view version = file_name.substr(dash + 1);
+  const bool fits =
+      normalized_package_name(file_name.substr(0, dash)) == name && Version::parse(version);
+  return fits ? version : std::string_view();
 }
 
 }  // namespace bcai::packaging

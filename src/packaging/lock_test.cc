@@ -67,5 +67,56 @@ TEST(LockTest, NamesEachThingWrong) {
   EXPECT_NE(with("packages", json::array{one, one}).find("order"), std::string::npos);
 }
 
+TEST(LockTest, SaysWhatAWheelWasBuiltFrom) {
+  Lock lock = sample();
+  LockedSource source{.name = "six",
+                      .file = "six-1.17.0.tar.gz",
+                      .sha256 = Sha256::of("source"),
+                      .bytes = 34031,
+                      .build_requirements = lock.packages};
+  lock.sources = {source};
+  std::vector<Finding> findings;
+  EXPECT_EQ(decode_lock(encode(lock), "", &findings), lock);
+  EXPECT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_NE(digest(lock), digest(sample()));
+  EXPECT_FALSE(encode(sample()).contains("sources"));
+
+  const auto with = [&](const char* key, json::value value) {
+    json::object whole = encode(lock);
+    whole["sources"].as_array()[0].as_object()[key] = std::move(value);
+    return findings_of(whole);
+  };
+  EXPECT_NE(with("name", "seven").find("/lock/sources/0/name: expected one of the packages"),
+            std::string::npos);
+  for (const char* file : {"six-1.18.0.tar.gz", "seven-1.17.0.tar.gz", "../six-1.17.0.tar.gz",
+                           "six-1.17.0.zip", "six.tar.gz", "six-1.17.0-py3-none-any.whl"}) {
+    EXPECT_NE(with("file", file).find("/lock/sources/0/file"), std::string::npos) << file;
+  }
+  EXPECT_NE(with("sha256", "abc").find("/lock/sources/0/sha256"), std::string::npos);
+  EXPECT_NE(with("bytes", 0), "");
+  EXPECT_NE(with("url", "https://e"), "");
+  EXPECT_NE(with("build_requirements", json::array{1}).find("/build_requirements/0"),
+            std::string::npos);
+  lock.sources = {source, source};
+  EXPECT_NE(findings_of(encode(lock)), "");
+}
+
+TEST(LockTest, NamesOfFilesSayWhatTheyAreFor) {
+  EXPECT_EQ(source_version("Foo_Bar-1.0.tar.gz", "foo-bar"), "1.0");
+  EXPECT_EQ(source_version("foo-bar-1.0rc1.tar.gz", "foo-bar"), "1.0rc1");
+  EXPECT_EQ(source_version("foo-bar-1.0.tar.gz", "foo"), "");
+  for (const char* wheel :
+       {"a-1-py3-none-any.whl", "a-1-py2.py3-none-any.whl", "a-1-cp311-cp311-linux_x86_64.whl",
+        "a-1-cp38-abi3-linux_x86_64.whl", "a-1-py3-none-linux_x86_64.whl", "a-1-2-py3-none-any.whl",
+        "a-1-py311-none-any.whl"}) {
+    EXPECT_TRUE(is_wheel_for(wheel, "3.11", "linux_x86_64")) << wheel;
+  }
+  for (const char* wheel :
+       {"a-1-py2-none-any.whl", "a-1-cp312-cp312-linux_x86_64.whl", "a-1-py3-none-win_amd64.whl",
+        "a-1-cp311-cp311-linux_aarch64.whl", "a-1-py3-none.whl", "a-1-py3-none-any.tar.gz"}) {
+    EXPECT_FALSE(is_wheel_for(wheel, "3.11", "linux_x86_64")) << wheel;
+  }
+}
+
 }  // namespace
 }  // namespace bcai::packaging
