@@ -11,22 +11,12 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "environment/steps.h"
-#include "environment/store.h"
-#include "environment/tools.h"
-#include "packaging/requirement.h"
+#include "environment/environment_impl.h"
 #include "sandbox/tree_copy.h"
 
 namespace bcai::environment {
-namespace fs = std::filesystem;
-
-using packaging::Lock;
-using packaging::LockedPackage;
-
 namespace {
 
-// Raised when the same lock would be built differently.
-constexpr int kBuilderVersion = 1;
 constexpr size_t kRequirementsMax = 64;
 constexpr int64_t kFetchBytes = 500'000'000;  // by one sandbox, in memory until they are verified
 
@@ -41,19 +31,6 @@ std::map<std::string, std::string> base_packages(const sandbox::BaseEnvironment&
 
 bool matches(const std::string& installed, const std::string& asked) {
   return asked.empty() || installed == asked || installed.starts_with(asked + ".");
-}
-
-Result<std::vector<packaging::Requirement>> parse(const std::vector<std::string>& requirements) {
-  if (requirements.size() > kRequirementsMax) {
-    return error(ErrorCode::kInvalidArgument, "expected at most {} requirements, found {}",
-                 kRequirementsMax, requirements.size());
-  }
-  std::vector<Finding> findings;
-  packaging::check_requirements(requirements, &findings);
-  if (!findings.empty()) return Error{ErrorCode::kInvalidArgument, findings_text(findings)};
-  std::vector<packaging::Requirement> out;
-  for (const std::string& text : requirements) out.push_back(*packaging::parse_requirement(text));
-  return out;
 }
 
 bool satisfied(const packaging::Requirement& requirement,
@@ -82,39 +59,6 @@ Result<net::HostPort> host_of(std::string_view url) {
 }
 
 int64_t now_s() { return SystemClock().wall().ms / 1000; }
-
-}  // namespace
-
-struct Environments::Impl {
-  Impl(Options given, sandbox::Engine& e)
-      : options(std::move(given)), engine(e), steps(e, options) {}
-
-  Options options;
-  sandbox::Engine& engine;
-  Steps steps;
-  std::unique_ptr<Store> store;
-  std::mutex tools_mutex;
-
-  struct Work {
-    const OnProgress& on_progress;
-    sandbox::Cancellation& cancellation;
-  };
-
-  Result<Tools> tools();
-  Result<void> check(const Lock& lock) const;
-  Lock base_lock(const std::vector<std::string>& requirements) const;
-  Result<Lock> resolve(const std::vector<std::string>& requirements, const Work& work);
-  Result<Lock> resolve_anew(const std::vector<std::string>& requirements,
-                            const std::vector<packaging::Requirement>& parsed, const Tools& tools,
-                            const Work& work);
-  Result<Store::Built> build(const Lock& lock, const fs::path& site, const Work& work);
-  Result<void> gather_wheels(const Lock& lock, const fs::path& tools, const fs::path& scratch,
-                             const fs::path& wheels, const Work& work);
-  std::string key_of(const Lock& lock) const;
-  void forget_old_resolutions() const;
-};
-
-namespace {
 
 // Wheels become one tree; where two have the same path, the later counts, as for other installers.
 class Site {
@@ -197,6 +141,19 @@ Result<bool> take_local(const LockedPackage& package, const fs::path& tools, con
 
 }  // namespace
 
+Result<std::vector<packaging::Requirement>> parse(const std::vector<std::string>& requirements) {
+  if (requirements.size() > kRequirementsMax) {
+    return error(ErrorCode::kInvalidArgument, "expected at most {} requirements, found {}",
+                 kRequirementsMax, requirements.size());
+  }
+  std::vector<Finding> findings;
+  packaging::check_requirements(requirements, &findings);
+  if (!findings.empty()) return Error{ErrorCode::kInvalidArgument, findings_text(findings)};
+  std::vector<packaging::Requirement> out;
+  for (const std::string& text : requirements) out.push_back(*packaging::parse_requirement(text));
+  return out;
+}
+
 Result<Tools> Environments::Impl::tools() {
   const std::lock_guard lock(tools_mutex);
   return prepare_tools(options);
@@ -221,11 +178,16 @@ Result<void> Environments::Impl::check(const Lock& lock) const {
   return {};
 }
 
+Lock Environments::Impl::empty_lock() const {
+  return {.python = short_version(engine.environment().python_version),
+          .platform = std::string(platform_name()),
+          .base = {},
+          .packages = {},
+          .sources = {}};
+}
+
 Lock Environments::Impl::base_lock(const std::vector<std::string>& requirements) const {
-  Lock lock{.python = short_version(engine.environment().python_version),
-            .platform = std::string(platform_name()),
-            .base = {},
-            .packages = {}};
+  Lock lock = empty_lock();
   const std::map<std::string, std::string> base = base_packages(engine.environment());
   for (const std::string& text : requirements) {
     const std::string name = packaging::parse_requirement(text)->name;
@@ -234,11 +196,10 @@ Lock Environments::Impl::base_lock(const std::vector<std::string>& requirements)
   return lock;
 }
 
-Result<Lock> Environments::Impl::resolve(const std::vector<std::string>& requirements,
-                                         const Work& work) {
-  BCAI_TRY_ASSIGN(const auto parsed, parse(requirements));
+Result<Lock> Environments::Impl::resolve(const Request& request, const Work& work) {
+  BCAI_TRY_ASSIGN(const auto parsed, parse(request.requirements));
   BCAI_TRY_ASSIGN(const Tools ready, tools());
-  std::vector<std::string> sorted = requirements;
+  std::vector<std::string> sorted = request.requirements;
   std::sort(sorted.begin(), sorted.end());
   std::string question =
       fmt::format("{} {} {} {}\n", kBuilderVersion, engine.environment().python_version,
@@ -247,6 +208,11 @@ Result<Lock> Environments::Impl::resolve(const std::vector<std::string>& require
     question += fmt::format("{}=={}\n", name, version);
   }
   for (const std::string& one : sorted) question += one + "\n";
+  std::set<std::string> from_source;
+  for (const std::string& name : request.build_from_source) {
+    from_source.insert(packaging::normalized_package_name(name));
+  }
+  for (const std::string& name : from_source) question += "from source: " + name + "\n";
   const std::string key = Sha256::of(question).text();
   BCAI_TRY_ASSIGN(const UniqueFd only_one,
                   store->lock(
@@ -265,25 +231,43 @@ Result<Lock> Environments::Impl::resolve(const std::vector<std::string>& require
       if (findings.empty()) return decoded;
     }
   }
-  BCAI_TRY_ASSIGN(Lock lock, resolve_anew(requirements, parsed, ready, work));
+  BCAI_TRY_ASSIGN(Lock lock, resolve_anew(request, parsed, ready, work));
   BCAI_TRY(write_file(file,
                       to_text(json::object{{"at_s", now_s()}, {"lock", packaging::encode(lock)}})));
   return lock;
 }
 
-Result<Lock> Environments::Impl::resolve_anew(const std::vector<std::string>& requirements,
+Result<Lock> Environments::Impl::resolve_anew(const Request& request,
                                               const std::vector<packaging::Requirement>& parsed,
                                               const Tools& ready, const Work& work) {
-  work.on_progress(fmt::format("resolving {} requirement{}", requirements.size(),
-                               requirements.size() == 1 ? "" : "s"));
-  // The base stays as it is, but for what a requirement asks for in another version: the overlay's
-  // then comes before it.
+  BCAI_TRY_ASSIGN(const std::vector<Wheel> wheels,
+                  build_wheels(request.build_from_source, parsed, ready, work));
+  work.on_progress(fmt::format("resolving {} requirement{}", request.requirements.size(),
+                               request.requirements.size() == 1 ? "" : "s"));
+  // The base stays as it is, but for what a requirement asks for in another version, and for what
+  // is built from source: the overlay's then comes before it.
   std::map<std::string, std::string> base = base_packages(engine.environment());
   for (const packaging::Requirement& one : parsed) {
     if (one.marker.empty() && !satisfied(one, base)) base.erase(one.name);
   }
+  std::vector<Steps::Built> built;
+  for (const Wheel& wheel : wheels) {
+    base.erase(wheel.source.name);
+    built.push_back(wheel.built);
+  }
   BCAI_TRY_ASSIGN(const auto scratch, store->scratch());
-  return steps.resolve(requirements, base, ready.directory, *scratch, work.cancellation);
+  BCAI_TRY_ASSIGN(Lock lock, steps.resolve(request.requirements, base, built, ready.directory,
+                                           *scratch, work.cancellation));
+  for (const Wheel& wheel : wheels) {
+    if (std::find(lock.packages.begin(), lock.packages.end(), wheel.built.package) ==
+        lock.packages.end()) {
+      return error(ErrorCode::kInvalidArgument,
+                   "build_from_source names {}, which the requirements do not need",
+                   wheel.source.name);
+    }
+    lock.sources.push_back(wheel.source);
+  }
+  return lock;
 }
 
 Result<void> Environments::Impl::gather_wheels(const Lock& lock, const fs::path& ready,
@@ -291,6 +275,13 @@ Result<void> Environments::Impl::gather_wheels(const Lock& lock, const fs::path&
                                                const Work& work) {
   std::vector<LockedPackage> absent;
   for (const LockedPackage& package : lock.packages) {
+    const auto source = std::find_if(lock.sources.begin(), lock.sources.end(),
+                                     [&](const auto& one) { return one.name == package.name; });
+    if (source != lock.sources.end()) {
+      BCAI_TRY_ASSIGN(const Wheel wheel, locked_wheel(package, *source, Tools{ready}, work));
+      BCAI_TRY(sandbox::copy_plain_file(wheel.built.path, wheels / package.wheel));
+      continue;
+    }
     BCAI_TRY_ASSIGN(const bool local, take_local(package, ready, wheels / package.wheel,
                                                  options.wheel_directories.size()));
     if (!local) absent.push_back(package);
@@ -317,7 +308,14 @@ Result<void> Environments::Impl::gather_wheels(const Lock& lock, const fs::path&
   return {};
 }
 
-Result<Store::Built> Environments::Impl::build(const Lock& lock, const fs::path& site,
+Result<Store::Use> Environments::Impl::environment_of(const Lock& lock, Use use, const Work& work) {
+  return store->get(
+      use == Use::kJob ? key_of(lock) : "build_" + key_of(lock),
+      [&](const fs::path& site) { return build(lock, use, site, work); },
+      [&] { work.on_progress("waiting for the same environment to be built"); }, work.cancellation);
+}
+
+Result<Store::Built> Environments::Impl::build(const Lock& lock, Use use, const fs::path& site,
                                                const Work& work) {
   int64_t bytes = 0;
   for (const LockedPackage& package : lock.packages) bytes += package.bytes;
@@ -337,7 +335,8 @@ Result<Store::Built> Environments::Impl::build(const Lock& lock, const fs::path&
     for (int64_t next = 0; next >= 0;) {
       const fs::path place = *scratch / fmt::format("unpack_{}_{}", i, next);
       BCAI_TRY_ASSIGN(const Steps::Unpacked unpacked,
-                      steps.unpack(lock.packages[i].wheel, wheels, next, place, work.cancellation));
+                      steps.unpack(lock.packages[i].wheel, wheels, next, use == Use::kBuild, place,
+                                   work.cancellation));
       BCAI_TRY(made.add(unpacked.files));
       if (unpacked.next >= 0 && unpacked.next <= next) {
         return error(ErrorCode::kInternal, "unpacking {} does not come forward",
@@ -406,17 +405,14 @@ Result<Environment> Environments::prepare(const Request& request, const OnProgre
   if (request.lock) {
     BCAI_TRY(impl.check(*request.lock));
     lock = *request.lock;
-  } else if (satisfied_by_base(request.requirements, impl.engine.environment())) {
+  } else if (request.build_from_source.empty() &&
+             satisfied_by_base(request.requirements, impl.engine.environment())) {
     lock = impl.base_lock(request.requirements);
   } else {
-    BCAI_TRY_ASSIGN(lock, impl.resolve(request.requirements, work));
+    BCAI_TRY_ASSIGN(lock, impl.resolve(request, work));
   }
   if (lock.packages.empty()) return Environment({}, std::move(lock), nullptr);
-  BCAI_TRY_ASSIGN(
-      Store::Use use,
-      impl.store->get(
-          impl.key_of(lock), [&](const fs::path& site) { return impl.build(lock, site, work); },
-          [&] { on_progress("waiting for the same environment to be built"); }, cancellation));
+  BCAI_TRY_ASSIGN(Store::Use use, impl.environment_of(lock, Impl::Use::kJob, work));
   return Environment(std::move(use.site), std::move(lock), std::move(use.hold));
 }
 

@@ -5,7 +5,8 @@
 //
 //   RESOLVE (sandbox, index) → lock → FETCH (sandbox, index) → VERIFY → UNPACK (sandbox, nothing)
 //
-// Nothing of a package is executed, neither here nor outside of a sandbox later.
+// Nothing of a package is executed outside of a sandbox, and in making an environment nothing at
+// all but where a package is to be built from source: at the high level, and reaching nothing.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +42,10 @@ struct Options {
 
 struct Request {
   std::vector<std::string> requirements;  // as packaging::parse_requirement takes them
-  std::string python_version;             // "3.11"; "": the one there is
-  std::optional<packaging::Lock> lock;    // then the requirements are not looked at
+  // Names of packages, among those that the requirements need: their wheels are built from source.
+  std::vector<std::string> build_from_source;
+  std::string python_version;           // "3.11"; "": the one there is
+  std::optional<packaging::Lock> lock;  // then the requirements are not looked at
 };
 
 // A directory of files that is in use, and so is not evicted, for as long as this lives.
@@ -60,7 +63,8 @@ class Environment {
   std::shared_ptr<void> use_;
 };
 
-// From the thread that prepares: "resolving", "downloading 3 of 11", "building 2 of 11".
+// From the thread that prepares: "resolving", "downloading 3 of 11", "building 2 of 11",
+// "building six 1.17.0 from source".
 using OnProgress = std::function<void(std::string_view what)>;
 
 // Thread-safe.
@@ -71,7 +75,8 @@ class Environments {
   ~Environments();
 
   // kInvalidArgument: the request's own fault, in words for its user, the resolver's explanation
-  // among them (up to 16 KiB). kCancelled. Everything else is this machine's or the index's.
+  // and the end of a backend's output among them (up to 16 KiB). kCancelled. Everything else is
+  // this machine's or the index's: kFailedPrecondition where it has no high level to build at.
   Result<Environment> prepare(const Request& request, const OnProgress& on_progress,
                               sandbox::Cancellation& cancellation);
 

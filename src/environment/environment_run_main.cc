@@ -3,11 +3,11 @@
 //
 //   environment_run FILE
 //
-// FILE: {"state_directory", "python", "uv", "index_url", "index_hosts": ["host:port"],
+// FILE: {"state_directory", "python", "runsc", "uv", "index_url", "index_hosts": ["host:port"],
 // "wheel_directories": […], "bytes_max", "environment_bytes_max", "files_max", "rounds":
-// [[request]]}. The requests of a round run at once: {"requirements": […], "python_version",
-// "lock", "hold": keep it in use until the end, "code": Python to run in it}. Prints a list of
-// lists of
+// [[request]]}. The requests of a round run at once: {"requirements": […], "build_from_source":
+// […], "python_version", "lock", "hold": keep it in use until the end, "code": Python to run in
+// it}. Prints a list of lists of
 // {"overlay", "lock", "files", "progress", "ms", "stdout", "exit_code"} or {"error", "code", …}.
 #include <ctime>
 #include <list>
@@ -92,6 +92,7 @@ Result<json::object> answer(Bench& bench, const json::value& request) {
   std::string code;
   bool hold = false;
   in.read("requirements", asked.requirements, 1000, {.bytes_max = 1000});
+  in.read("build_from_source", asked.build_from_source);
   in.read("python_version", asked.python_version);
   in.read("code", code, {.bytes_max = 1 << 20});
   in.read("hold", hold);
@@ -132,6 +133,7 @@ Result<void> run(const char* file) {
   Options options;
   in.require("state_directory", state);
   in.read("python", engine_options.python);
+  in.read("runsc", engine_options.runsc);
   in.read("uv", options.uv);
   in.read("index_url", options.index_url);
   in.read("index_hosts", hosts);

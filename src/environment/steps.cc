@@ -23,6 +23,10 @@ constexpr int64_t kStepMemoryBytes = 1'000'000'000;
 constexpr int64_t kResolveProxyBytesMax = 2'000'000'000;
 constexpr int64_t kPageBytesMax = 64'000'000;  // of the index, for a wheel
 constexpr int64_t kStepWallMs = 1'800'000;
+constexpr int64_t kSourceBytesMax = 500'000'000;
+constexpr int64_t kBuildDiskBytes = 3'000'000'000;
+constexpr int64_t kBuildMemoryBytes = 3'000'000'000;  // besides
+constexpr int64_t kBuiltWheelBytesMax = 1'000'000'000;
 
 sandbox::Limits limits_for(int64_t disk_bytes) {
   sandbox::Limits limits;
@@ -41,6 +45,17 @@ const json::value* output_of(const json::value& outputs, std::string_view name) 
   const json::value* values = object ? object->if_contains("outputs") : nullptr;
   const json::object* named = values ? values->if_object() : nullptr;
   return named ? named->if_contains(to_json(name)) : nullptr;
+}
+
+Result<std::vector<std::string>> texts_of(const sandbox::Report& report, std::string_view name) {
+  BCAI_TRY_ASSIGN(const json::value outputs, parse_json(report.outputs_json));
+  std::vector<std::string> texts;
+  const json::value* list = output_of(outputs, name);
+  if (list == nullptr || !list->is_array()) return texts;
+  for (const json::value& one : list->get_array()) {
+    if (one.is_string()) texts.emplace_back(one.get_string());
+  }
+  return texts;
 }
 
 // "downloading 3 of 11" of {"progress": {"message": …}}.
@@ -84,9 +99,15 @@ net::ProxyOptions proxy_options(const Options& options, int64_t bytes_max) {
 }
 
 // What a step that went wrong says of itself.
-Error error_of(const sandbox::Report& report, std::string_view said) {
+Error error_of(const sandbox::Report& report, std::string_view said, sandbox::SecurityLevel level) {
   if (report.outcome == sandbox::Outcome::kCancelled)
     return error(ErrorCode::kCancelled, "cancelled");
+  // What the package's own code brings on itself.
+  if (level == sandbox::SecurityLevel::kHigh && report.outcome != sandbox::Outcome::kFinished &&
+      report.outcome != sandbox::Outcome::kNodeFailure) {
+    return error(ErrorCode::kInvalidArgument, "{}: {}", sandbox::name(report.outcome),
+                 report.detail);
+  }
   const std::string text = clip_utf8(indented(said), kExplanationBytesMax);
   if (report.outcome != sandbox::Outcome::kFinished) {
     return error(ErrorCode::kInternal, "a step of building the environment failed: {}: {}",
@@ -120,12 +141,17 @@ Result<sandbox::Report> Steps::run(const Step& step, const OnProgress& on_progre
                                    sandbox::Cancellation& cancellation) {
   BCAI_TRY(make_directories(step.scratch, 0700));
   const fs::path request = step.scratch / "request.json";
+  const fs::path package_index = step.scratch / "package_index.py";
   BCAI_TRY(write_file(request, to_text(step.request)));
+  BCAI_TRY(write_file(package_index, environment_files("python/package_index.py")));
   sandbox::Task task;
   task.id = fmt::format("environment_{}", ++count_);
   task.code = environment_files(step.script);
   task.filename = "step.py";
-  task.files = {{.path = "request.json", .source = request}};
+  task.level = step.level;
+  task.files = step.files;
+  task.files.push_back({.path = "request.json", .source = request});
+  task.files.push_back({.path = "package_index.py", .source = package_index});
   task.imports_restricted = false;
   task.overlay = step.overlay;
   task.limits = step.limits;
@@ -153,7 +179,7 @@ Result<sandbox::Report> Steps::run(const Step& step, const OnProgress& on_progre
   };
   sandbox::Report report = engine_.run(task, step.scratch / "artifacts", callbacks, cancellation);
   if (report.outcome != sandbox::Outcome::kFinished || report.exit_code != 0) {
-    return error_of(report, said);
+    return error_of(report, said, step.level);
   }
   if (!report.left_out.empty()) {
     const sandbox::LeftOut& one = report.left_out.front();
@@ -164,21 +190,30 @@ Result<sandbox::Report> Steps::run(const Step& step, const OnProgress& on_progre
 
 Result<packaging::Lock> Steps::resolve(const std::vector<std::string>& requirements,
                                        const std::map<std::string, std::string>& base,
-                                       const fs::path& tools, const fs::path& scratch,
+                                       const std::vector<Built>& built, const fs::path& tools,
+                                       const fs::path& scratch,
                                        sandbox::Cancellation& cancellation) {
   json::array asked;
   for (const std::string& requirement : requirements) asked.emplace_back(requirement);
   json::object pinned;
   for (const auto& [name, version] : base) pinned[name] = version;
+  json::array wheels;
+  std::vector<sandbox::InputFile> files;
+  for (const Built& one : built) {
+    wheels.push_back(encode(one.package));
+    files.push_back({.path = "built/" + one.package.wheel, .source = one.path});
+  }
   BCAI_TRY_ASSIGN(const sandbox::Report report, run(
                                                     {.script = "python/resolve.py",
                                                      .request = {{"requirements", std::move(asked)},
                                                                  {"base", std::move(pinned)},
+                                                                 {"built", std::move(wheels)},
                                                                  {"index_url", options_.index_url}},
                                                      .overlay = tools,
                                                      .scratch = scratch,
                                                      .reaches_index = !options_.index_url.empty(),
-                                                     .limits = limits_for(kChunkBytes)},
+                                                     .limits = limits_for(kChunkBytes),
+                                                     .files = std::move(files)},
                                                     [](std::string_view) {}, cancellation));
   BCAI_TRY_ASSIGN(const json::value outputs, parse_json(report.outputs_json));
   const json::value* used = output_of(outputs, "base");
@@ -212,10 +247,7 @@ Result<std::vector<Artifact>> Steps::fetch(const std::vector<packaging::LockedPa
   json::array wanted;
   int64_t bytes = 0;
   for (const packaging::LockedPackage& wheel : wheels) {
-    wanted.push_back(json::object{{"name", wheel.name},
-                                  {"wheel", wheel.wheel},
-                                  {"sha256", wheel.sha256.text()},
-                                  {"bytes", wheel.bytes}});
+    wanted.push_back(encode(wheel));
     bytes += wheel.bytes;
   }
   sandbox::Limits limits = limits_for(bytes + kPageBytesMax);
@@ -242,8 +274,97 @@ Result<std::vector<Artifact>> Steps::fetch(const std::vector<packaging::LockedPa
   return std::move(report.artifacts);
 }
 
+Result<std::vector<Steps::Source>> Steps::list_sources(const std::string& name,
+                                                       const fs::path& tools,
+                                                       const fs::path& scratch,
+                                                       sandbox::Cancellation& cancellation) {
+  const json::object request{{"index_url", options_.index_url}, {"name", name}};
+  BCAI_TRY_ASSIGN(const sandbox::Report report, run(
+                                                    {.script = "python/list_sources.py",
+                                                     .request = request,
+                                                     .overlay = tools,
+                                                     .scratch = scratch,
+                                                     .reaches_index = true,
+                                                     .limits = limits_for(kPageBytesMax)},
+                                                    [](std::string_view) {}, cancellation));
+  BCAI_TRY_ASSIGN(const json::value outputs, parse_json(report.outputs_json));
+  std::vector<Source> sources;
+  const json::value* list = output_of(outputs, "sources");
+  if (list == nullptr || !list->is_array()) return sources;
+  for (const json::value& one : list->get_array()) {
+    std::vector<Finding> findings;
+    Decoder in(one, "", &findings);
+    Source source;
+    in.read("file", source.file, {.bytes_max = 255});
+    in.read("sha256", source.sha256, {.bytes_max = 64});
+    in.read("requires_python", source.requires_python);
+    in.read("yanked", source.yanked);
+    source.version = packaging::source_version(source.file, name);
+    if (findings.empty() && !source.version.empty()) sources.push_back(std::move(source));
+  }
+  return sources;
+}
+
+Result<Steps::FetchedSource> Steps::fetch_source(const packaging::LockedSource& source,
+                                                 const fs::path& tools, const fs::path& scratch,
+                                                 sandbox::Cancellation& cancellation) {
+  if (source.bytes > kSourceBytesMax) {
+    return error(ErrorCode::kInvalidArgument, "{} is too large: {} bytes, allowed are {}",
+                 source.file, source.bytes, kSourceBytesMax);
+  }
+  sandbox::Limits limits = limits_for(kSourceBytesMax + kPageBytesMax);
+  limits.artifacts_max = 1;
+  limits.artifact_bytes_max = kSourceBytesMax;
+  BCAI_TRY_ASSIGN(sandbox::Report report, run(
+                                              {.script = "python/fetch_source.py",
+                                               .request = {{"index_url", options_.index_url},
+                                                           {"name", source.name},
+                                                           {"file", source.file},
+                                                           {"sha256", source.sha256.text()},
+                                                           {"bytes", source.bytes},
+                                                           {"bytes_max", kSourceBytesMax}},
+                                               .overlay = tools,
+                                               .scratch = scratch,
+                                               .reaches_index = true,
+                                               .limits = limits},
+                                              [](std::string_view) {}, cancellation));
+  if (report.artifacts.size() != 1 || report.artifacts[0].sha256 != source.sha256) {
+    return error(ErrorCode::kInternal, "{} was not fetched as it was asked for", source.file);
+  }
+  FetchedSource fetched{report.artifacts[0].path, report.artifacts[0].bytes, {}};
+  BCAI_TRY_ASSIGN(fetched.requirements, texts_of(report, "requires"));
+  return fetched;
+}
+
+Result<Steps::BuildOutcome> Steps::build(const fs::path& source, bool ask,
+                                         const fs::path& environment, const fs::path& scratch,
+                                         sandbox::Cancellation& cancellation) {
+  sandbox::Limits limits = limits_for(kBuildDiskBytes);
+  limits.memory_bytes_max = kBuildDiskBytes + kBuildMemoryBytes;
+  limits.artifacts_max = 1;
+  limits.artifact_bytes_max = kBuiltWheelBytesMax;
+  const std::string file = source.filename();
+  BCAI_TRY_ASSIGN(sandbox::Report report, run(
+                                              {.script = "python/build.py",
+                                               .request = {{"source", file}, {"ask", ask}},
+                                               .overlay = environment,
+                                               .scratch = scratch,
+                                               .limits = limits,
+                                               .files = {{.path = file, .source = source}},
+                                               .level = sandbox::SecurityLevel::kHigh},
+                                              [](std::string_view) {}, cancellation));
+  BuildOutcome outcome;
+  if (!report.artifacts.empty()) {
+    outcome.wheel = std::move(report.artifacts[0]);
+    return outcome;
+  }
+  BCAI_TRY_ASSIGN(outcome.lacking, texts_of(report, "requires"));
+  if (!outcome.lacking.empty()) return outcome;
+  return error(ErrorCode::kInvalidArgument, "it left no wheel");
+}
+
 Result<Steps::Unpacked> Steps::unpack(const std::string& wheel, const fs::path& wheels,
-                                      int64_t first, const fs::path& scratch,
+                                      int64_t first, bool startup_code, const fs::path& scratch,
                                       sandbox::Cancellation& cancellation) {
   // The last file of a chunk may be as large as an environment; compiled files come on top.
   const int64_t bytes = kChunkBytes + options_.environment_bytes_max;
@@ -251,15 +372,17 @@ Result<Steps::Unpacked> Steps::unpack(const std::string& wheel, const fs::path& 
   limits.artifacts_max = std::min<int64_t>(options_.files_max, 100'000);
   limits.artifact_depth_max = 64;
   limits.artifact_bytes_max = bytes;
-  BCAI_TRY_ASSIGN(sandbox::Report report,
-                  run(
-                      {.script = "python/unpack.py",
-                       .request = {{"wheel", wheel}, {"first", first}, {"bytes", kChunkBytes}},
-                       .overlay = wheels,
-                       .scratch = scratch,
-                       .reaches_index = false,
-                       .limits = limits},
-                      [](std::string_view) {}, cancellation));
+  BCAI_TRY_ASSIGN(sandbox::Report report, run(
+                                              {.script = "python/unpack.py",
+                                               .request = {{"wheel", wheel},
+                                                           {"first", first},
+                                                           {"bytes", kChunkBytes},
+                                                           {"startup_code", startup_code}},
+                                               .overlay = wheels,
+                                               .scratch = scratch,
+                                               .reaches_index = false,
+                                               .limits = limits},
+                                              [](std::string_view) {}, cancellation));
   BCAI_TRY_ASSIGN(const json::value outputs, parse_json(report.outputs_json));
   const json::value* next = output_of(outputs, "next");
   return Unpacked{std::move(report.artifacts),

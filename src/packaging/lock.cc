@@ -47,22 +47,6 @@ void read_sha256(Decoder& in, Sha256* out) {
   }
 }
 
-LockedPackage decode_package(Decoder& in) {
-  LockedPackage package;
-  in.require("name", package.name, TextLimit{1, 128});
-  in.require("version", package.version, TextLimit{1, 128});
-  in.require("wheel", package.wheel, TextLimit{1, 255});
-  read_sha256(in, &package.sha256);
-  in.require("bytes", package.bytes, IntRange{1, kWheelBytesMax});
-  in.refuse_unknown();
-  check_package(in, package.name, package.version);
-  if (!package.wheel.empty() && !is_wheel_of(package.wheel, package.name, package.version)) {
-    in.add("wheel", fmt::format("expected the file name of a wheel of {} {}, found '{}'",
-                                package.name, package.version, package.wheel));
-  }
-  return package;
-}
-
 std::vector<LockedPackage> decode_packages(Decoder& in, std::string_view key) {
   std::vector<LockedPackage> packages;
   const json::value* list = in.take(key);
@@ -72,11 +56,13 @@ std::vector<LockedPackage> decode_packages(Decoder& in, std::string_view key) {
   }
   std::string previous;
   for (size_t i = 0; i < list->get_array().size(); ++i) {
-    Decoder element(list->get_array()[i], fmt::format("{}/{}", in.pointer_to(key), i),
-                    in.findings());
-    packages.push_back(decode_package(element));
+    const std::string pointer = fmt::format("{}/{}", in.pointer_to(key), i);
+    packages.push_back(decode_package(list->get_array()[i], pointer, in.findings()));
     const std::string& name = packages.back().name;
-    if (name <= previous) element.add("name", "expected packages in the order of their names");
+    if (name <= previous) {
+      in.findings()->push_back({.pointer = pointer + "/name",
+                                .message = "expected packages in the order of their names"});
+    }
     previous = name;
   }
   return packages;
@@ -124,13 +110,7 @@ void decode_sources(Decoder& in, const json::value& list, Lock* lock) {
 
 json::array encode(const std::vector<LockedPackage>& packages) {
   json::array out;
-  for (const LockedPackage& package : packages) {
-    out.push_back(json::object{{"name", package.name},
-                               {"version", package.version},
-                               {"wheel", package.wheel},
-                               {"sha256", package.sha256.text()},
-                               {"bytes", package.bytes}});
-  }
+  for (const LockedPackage& package : packages) out.push_back(encode(package));
   return out;
 }
 
@@ -144,6 +124,32 @@ bool is_file_name(std::string_view text) {
 }
 
 }  // namespace
+
+json::object encode(const LockedPackage& package) {
+  return {{"name", package.name},
+          {"version", package.version},
+          {"wheel", package.wheel},
+          {"sha256", package.sha256.text()},
+          {"bytes", package.bytes}};
+}
+
+LockedPackage decode_package(const json::value& value, std::string pointer,
+                             std::vector<Finding>* findings) {
+  Decoder in(value, std::move(pointer), findings);
+  LockedPackage package;
+  in.require("name", package.name, TextLimit{1, 128});
+  in.require("version", package.version, TextLimit{1, 128});
+  in.require("wheel", package.wheel, TextLimit{1, 255});
+  read_sha256(in, &package.sha256);
+  in.require("bytes", package.bytes, IntRange{1, kWheelBytesMax});
+  in.refuse_unknown();
+  check_package(in, package.name, package.version);
+  if (!package.wheel.empty() && !is_wheel_of(package.wheel, package.name, package.version)) {
+    in.add("wheel", fmt::format("expected the file name of a wheel of {} {}, found '{}'",
+                                package.name, package.version, package.wheel));
+  }
+  return package;
+}
 
 json::object encode(const Lock& lock) {
   json::object base;

@@ -43,6 +43,10 @@ struct Lock {
   bool operator==(const Lock&) const = default;
 };
 
+json::object encode(const LockedPackage& package);
+LockedPackage decode_package(const json::value& value, std::string pointer,
+                             std::vector<Finding>* findings);
+
 json::object encode(const Lock& lock);
 Lock decode_lock(const json::value& value, std::string pointer, std::vector<Finding>* findings);
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Wheels made here, and an index of them on the loopback (PEP 503)."""
+"""Wheels and source distributions made here, and an index of them on the loopback (PEP 503)."""
 import hashlib
 import io
+import tarfile
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,58 @@ def make_wheel(name, version="1.0", files=None, requires=(), modes=None, python=
             entry.external_attr = (modes or {}).get(path, 0o100644) << 16
             wheel.writestr(entry, text)
     return f"{module}-{version}-py3-none-any.whl", data.getvalue()
+
+
+# A backend in the source distribution itself (PEP 517): needs no package. `files` are the wheel's.
+BACKEND = """
+import zipfile
+
+files = {files!r}
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    {before}
+    name = {wheel!r}
+    with zipfile.ZipFile(f"{{directory}}/{{name}}", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    return name
+"""
+
+
+def make_source(name, version="1.0", files=None, links=None):
+    """(file name, bytes). files: path below the top directory → text, or bytes; `links`: path →
+    target. A path that begins with "/" or "../" stays as it is."""
+    top = f"{name.replace('-', '_')}-{version}"
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for path, text in (files or {}).items():
+            content = text if isinstance(text, bytes) else text.encode()
+            entry = tarfile.TarInfo(path if path.startswith(("/", "../")) else f"{top}/{path}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+        for path, target in (links or {}).items():
+            entry = tarfile.TarInfo(f"{top}/{path}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+    return f"{top}.tar.gz", data.getvalue()
+
+
+def source_with_backend(name, version="1.0", *, before="pass", wheel=None, metadata_name=None,
+                        requires=(), hooks="", files=None, **keywords):
+    """A source distribution whose own backend runs `before` and makes a wheel of that name."""
+    file_name, data = make_wheel(metadata_name or name, version, **keywords)
+    with zipfile.ZipFile(io.BytesIO(data)) as made:
+        contents = {entry: made.read(entry).decode() for entry in made.namelist()}
+    module, metadata_module = (n.replace("-", "_") for n in (name, metadata_name or name))
+    contents = {path.replace(f"{metadata_module}-{version}.", f"{module}-{version}."): text
+                for path, text in contents.items()}
+    wheel = wheel or f"{module}-{version}-py3-none-any.whl"
+    backend = BACKEND.format(files=contents, before=before, wheel=wheel) + hooks
+    return make_source(name, version, {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "pyproject.toml": f"[build-system]\nrequires = {list(requires)!r}\n"
+                          'build-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": backend, **(files or {})})
 
 
 class Index:
@@ -63,6 +116,11 @@ class Index:
 
     def add_file(self, name, file_name, data):
         self.files.setdefault(name, {})[file_name] = data
+
+    def add_source(self, name, *arguments, **keywords):
+        file_name, data = source_with_backend(name, *arguments, **keywords)
+        self.add_file(name, file_name, data)
+        return file_name, data
 
     def answer(self, request):
         self.requests.append(request.path)

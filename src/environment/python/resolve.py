@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in a sandbox: from requirements to wheels, by uv. Reads request.json:
-{"requirements": […], "base": {name: version}, "index_url": "" | "https://…/simple", "wheels": […]}.
+{"requirements": […], "base": {name: version}, "index_url": "" | "https://…/simple", "built":
+[{"name", "version", "wheel", "sha256", "bytes"}]}: wheels in built/ that were built from source,
+which are what there is of these packages.
 
 The base's packages are shown to uv as wheels that hold their metadata alone, and pinned: what they
 satisfy is resolved to them and left out of what is to be added.
@@ -15,6 +17,7 @@ import sys
 import tomllib
 import urllib.request
 import zipfile
+from email.parser import BytesParser
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -71,14 +74,17 @@ def rank(file_name):
             max(glibc, default=0), max(versions, default=0), file_name)
 
 
-def wheel_of(package):
+def wheel_of(package, built):
+    if normalized(package["name"]) in built:
+        return built[normalized(package["name"])]
     wheels = {}
     for wheel in package.get("wheels", ()):
         place = wheel.get("path") or urlsplit(wheel["url"]).path
         wheels[unquote(place.rpartition("/")[2])] = wheel
     if not wheels:
         fail(3, f"{package['name']} {package['version']} comes as source code only, which would "
-                "have to be executed to be built; expected a wheel")
+                "have to be executed to be built; expected a wheel, or its name in "
+                "build_from_source")
     name = max(wheels, key=rank)
     wheel = wheels[name]
     sha256, size = wheel.get("hashes", {}).get("sha256"), wheel.get("size")
@@ -90,6 +96,20 @@ def wheel_of(package):
         fail(3, f"the index gives no SHA-256 for {name}")
     return {"name": normalized(package["name"]), "version": package["version"], "wheel": name,
             "sha256": sha256, "bytes": size or size_of(name, wheel["url"])}
+
+
+def check_built(wheel):
+    """Its file's name is right; what it holds is another matter, of which uv takes no notice."""
+    try:
+        with zipfile.ZipFile(f"built/{wheel['wheel']}") as archive:
+            place = next(name for name in archive.namelist()
+                         if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
+            name = BytesParser().parsebytes(archive.read(place))["Name"] or ""
+    except (zipfile.BadZipFile, StopIteration, NotImplementedError) as error:
+        fail(3, f"{wheel['wheel']}, which was built from source, is no wheel: {error!r}")
+    if normalized(name) != wheel["name"]:
+        fail(3, f"{wheel['wheel']}, which was built from source, holds another package: expected "
+                f"{wheel['name']}, found {name!r}")
 
 
 def size_of(name, url):
@@ -114,7 +134,7 @@ def explain(text):
         fail(4, text)
     if "no usable wheels" in text or "building from source is disabled" in text:
         fail(3, "a package comes as source code only, which would have to be executed to be "
-                f"built; expected a wheel: {text}")
+                f"built; expected a wheel, or its name in build_from_source: {text}")
     if "was not found in the" in text or "not found in the provided package locations" in text:
         fail(3, f"a package does not exist: {text}")
     fail(3, f"the requirements cannot be satisfied together: {text}")
@@ -129,8 +149,10 @@ def fail(code, text):
 def run_uv(request, work):
     Path("requirements.in").write_text("".join(f"{r}\n" for r in request["requirements"]))
     Path("constraints.txt").write_text(
-        "".join(f"{name}=={version}\n" for name, version in request["base"].items()))
-    links = [work / "stubs", *map(Path, sorted(map(str, Path(TOOLS).glob("wheels/*"))))]
+        "".join(f"{name}=={version}\n" for name, version in request["base"].items())
+        + "".join(f"{wheel['name']}=={wheel['version']}\n" for wheel in request["built"]))
+    (work / "built").mkdir(exist_ok=True)
+    links = [work / "stubs", work / "built", *sorted(Path(TOOLS).glob("wheels/*"))]
     index = ["--default-index", request["index_url"]] if request["index_url"] else ["--no-index"]
     command = [f"{TOOLS}/uv", "pip", "compile", "requirements.in", "--constraints",
                "constraints.txt", "--no-build", "--format", "pylock.toml", "--no-header",
@@ -155,17 +177,20 @@ def main():
     request = json.loads(Path("request.json").read_text())
     work = Path.cwd()
     base = request["base"]
+    for wheel in request["built"]:
+        check_built(wheel)
     write_stubs(work / "stubs", base, sys.path[-1])
     run_uv(request, work)
     with open("pylock.toml", "rb") as file:
         lock = tomllib.load(file)
+    built = {wheel["name"]: wheel for wheel in request["built"]}
     used, wheels = {}, []
     for package in lock.get("packages", ()):
         name = normalized(package["name"])
         if base.get(name) == package["version"]:
             used[name] = package["version"]
         else:
-            wheels.append(wheel_of(package))
+            wheels.append(wheel_of(package, built))
     bcai.output(base=used, packages=sorted(wheels, key=lambda one: one["name"]))
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in a sandbox: a wheel's files into outputs/, compiled. Executes nothing of the wheel. Reads
-request.json: {"wheel", "first", "bytes"}: goes on at the file of that number, ends behind `bytes`
-and says where. Ends with 3 when the wheel is not to be installed."""
+request.json: {"wheel", "first", "bytes", "startup_code": whether .pth files may hold code, where no
+Python looks at them}: goes on at the file of that number, ends behind `bytes` and says where. Ends
+with 3 when the wheel is not to be installed."""
 import json
 import os
 import re
@@ -105,7 +106,7 @@ def main():
             at = request["first"]
             while at < len(entries) and written < request["bytes"]:
                 entry, place = entries[at]
-                if place.endswith(".pth"):
+                if place.endswith(".pth") and not request["startup_code"]:
                     if entry.file_size > PTH_BYTES_MAX:
                         refuse(f"{wheel} holds a file that is too large: {place!r}")
                     check_pth(wheel, place, archive.read(entry))
