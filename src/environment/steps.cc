@@ -103,10 +103,11 @@ Error error_of(const sandbox::Report& report, std::string_view said, sandbox::Se
   if (report.outcome == sandbox::Outcome::kCancelled)
     return error(ErrorCode::kCancelled, "cancelled");
   // What the package's own code brings on itself.
-  if (level == sandbox::SecurityLevel::kHigh && report.outcome != sandbox::Outcome::kFinished &&
-      report.outcome != sandbox::Outcome::kNodeFailure) {
-    return error(ErrorCode::kInvalidArgument, "{}: {}", sandbox::name(report.outcome),
-                 report.detail);
+  if (level == sandbox::SecurityLevel::kHigh && report.outcome != sandbox::Outcome::kNodeFailure &&
+      !(report.outcome == sandbox::Outcome::kFinished && report.exit_code == kRefused)) {
+    return error(ErrorCode::kInvalidArgument, "it ended as {}, {}: {}",
+                 sandbox::name(report.outcome), report.exit_code,
+                 report.detail.empty() ? indented(said) : report.detail);
   }
   const std::string text = clip_utf8(indented(said), kExplanationBytesMax);
   if (report.outcome != sandbox::Outcome::kFinished) {

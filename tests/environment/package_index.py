@@ -48,9 +48,10 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 """
 
 
-def make_source(name, version="1.0", files=None, links=None):
+def make_source(name, version="1.0", files=None, links=None, sizes=None):
     """(file name, bytes). files: path below the top directory → text, or bytes; `links`: path →
-    target. A path that begins with "/" or "../" stays as it is."""
+    target; sizes: path → bytes that are said and not there. A path that begins with "/" or "../"
+    stays as it is."""
     top = f"{name.replace('-', '_')}-{version}"
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
@@ -62,6 +63,10 @@ def make_source(name, version="1.0", files=None, links=None):
         for path, target in (links or {}).items():
             entry = tarfile.TarInfo(f"{top}/{path}")
             entry.type, entry.linkname = tarfile.SYMTYPE, target
+            archive.addfile(entry)
+        for path, size in (sizes or {}).items():
+            entry = tarfile.TarInfo(f"{top}/{path}")
+            entry.size = size
             archive.addfile(entry)
     return f"{top}.tar.gz", data.getvalue()
 

@@ -115,6 +115,13 @@ def test_a_build_that_fails_shows_the_end_of_what_it_said(prepare, index):
     assert len(refused["error"]) < 8000
 
 
+def test_a_build_that_kills_its_sandbox_is_the_packages_fault(prepare, index):
+    index.add_source("src", before="import os, signal; os.kill(os.getppid(), signal.SIGKILL)")
+    refused = prepare("src", build_from_source=["src"])
+    assert refused["code"] == "invalid_argument"
+    assert refused["error"].startswith("building src 1.0 from source failed: it ended as finished")
+
+
 def test_a_build_reaches_nothing(prepare, index):
     index.add_source("src", before=f"import socket; socket.create_connection("
                                    f"('127.0.0.1', {index.server.server_address[1]}), 5)")
@@ -133,13 +140,15 @@ def test_a_build_reaches_nothing(prepare, index):
     ({"files": {"/tmp/escape": "x"}}, "holds a path that leads elsewhere: '/tmp/escape'"),
     ({"files": {"a/../../../b": "x"}}, "holds a path that leads elsewhere"),
     ({"links": {"link": "/etc/passwd"}}, "holds a link or a special file"),
+    ({"sizes": {"large": 2 << 30}}, "is too large: more than 50000 files or 1000000000 bytes"),
 ])
 def test_an_evil_source_is_refused_before_anything_runs(prepare, index, keywords, words):
     pyproject = ('[build-system]\nrequires = []\nbuild-backend = "backend"\n'
                  'backend-path = ["."]\n')
     files = {"pyproject.toml": pyproject, "backend.py": "raise SystemExit('RAN')\n",
              **keywords.get("files", {})}
-    name, data = make_source("evil", files=files, links=keywords.get("links"))
+    name, data = make_source("evil", files=files, links=keywords.get("links"),
+                             sizes=keywords.get("sizes"))
     index.add_file("evil", name, data)
     refused = prepare("evil", build_from_source=["evil"])
     assert refused["code"] == "invalid_argument"
