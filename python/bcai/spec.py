@@ -73,6 +73,7 @@ class JobMaker(Generic[J]):
         files: Files | None = None,
         environment: Mapping[str, str] | None = None,
         secrets: Iterable[str] = (),
+        build_from_source: Iterable[str] = (),
         environment_lock: Mapping[str, Any] | None = None,
         python_version: str | None = None,
         network: Mapping[str, Any] | None = None,
@@ -94,10 +95,12 @@ class JobMaker(Generic[J]):
         the same time and their answers are compared. ``hardware`` holds
         ``cpu_cores``, ``memory``, ``disk``, ``gpu_count``, ``gpu_memory``, ``gpu_model``, sizes as
         bytes or as ``"8GB"``. ``requirements`` are Python packages as PEP 508 writes them, added to
-        what the node has; ``environment_lock``, in their place, is ``result.environment_lock`` of
-        an earlier job and gives the same packages to the byte. ``network`` names the hosts that
-        the job reaches, ``{"allow": ["pypi.org:443"]}``; without it, none. ``secrets`` are names
-        of values that ``set_secret`` stored: variables of the job's process. ``security_level`` is
+        what the node has; those named in ``build_from_source`` are built from their source
+        distributions, on a node of the high security level. ``environment_lock``, in their place,
+        is ``result.environment_lock`` of an earlier job and gives the same packages to the byte.
+        ``network`` names the hosts that the job reaches, ``{"allow": ["pypi.org:443"]}``; without
+        it, none. ``secrets`` are names of values that ``set_secret`` stored: variables of the job's
+        process. ``security_level`` is
         ``SecurityLevel.HIGH`` for a job that shall have a kernel of its own, on a node that offers
         it, or not run. ``timeout`` is the wall-clock limit of one attempt and ``queue_timeout`` of
         the wait before the first, in seconds. ``max_retries`` counts retries of attempts that
@@ -119,6 +122,7 @@ class JobMaker(Generic[J]):
             id=id,
             requirements=requirements,
             secrets=secrets,
+            build_from_source=build_from_source,
             arguments=arguments,
             allow_imports=allow_imports,
             hardware=dict(hardware) if hardware is not None else None,
@@ -152,6 +156,7 @@ def _draft(
     arguments: Iterable[object],
     requirements: Iterable[str],
     secrets: Iterable[str],
+    build_from_source: Iterable[str],
     **members: Any,
 ) -> JobDraft:
     """Raises InvalidArgument for what can be told without the network; the rest is told by it."""
@@ -178,6 +183,7 @@ def _draft(
     lists = {
         "arguments": [str(item) for item in arguments],
         "requirements": _texts("requirements", requirements),
+        "build_from_source": _texts("build_from_source", build_from_source),
         "secrets": _texts("secrets", secrets),
         "allowed_imports": _texts("allow_imports", allow_imports),
     }

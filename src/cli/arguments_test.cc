@@ -58,6 +58,10 @@ TEST(Arguments, RepeatableOptionsTakeOneValueEach) {
   const auto run = parsed<RunOptions>(
       {"run", "--requirements", "torch>=2.0", "--requirements", "numpy", "train.py"});
   EXPECT_EQ(run.job.requirements, (Words{"torch>=2.0", "numpy"}));
+  const auto source = parsed<RunOptions>({"run", "--requirements", "a==1", "--build-from-source",
+                                          "a", "--build-from-source", "b", "train.py"});
+  EXPECT_EQ(source.job.build_from_source, (Words{"a", "b"}));
+  EXPECT_EQ(source.job.file, "train.py");
   const RunOptions locked =
       parsed<RunOptions>({"run", "--environment-lock", "r.json", "--allow-host", "a:1",
                           "--allow-host", "b:2", "--security-level", "high", "train.py"});

@@ -115,6 +115,10 @@ void add_list(CLI::App* app, const char* name, std::vector<std::string>& values,
 void add_package_options(CLI::App* app, JobOptions& job) {
   add_list(app, "--requirements", job.requirements, "PACKAGE",
            "A package the job needs, as in 'torch>=2.0' (repeatable)");
+  add_list(app, "--build-from-source", job.build_from_source, "NAME",
+           "A package that --requirements need, built from its source distribution (repeatable); "
+           "takes a node of the high security level");
+  app->get_option("--build-from-source")->needs("--requirements");
   app->add_option("--python-version", job.python_version, "The interpreter's, as in 3.11")
       ->type_name("VERSION");
   app->add_option("--environment-lock", job.environment_lock,

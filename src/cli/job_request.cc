@@ -303,6 +303,7 @@ json::object job_body(const JobOptions& options, const Program& program,
   add_texts(body, "arguments", options.arguments);
   add_texts(body, "secrets", options.secrets);
   add_texts(body, "requirements", options.requirements);
+  add_texts(body, "build_from_source", options.build_from_source);
   if (!options.allow_hosts.empty()) {
     json::object network;
     add_texts(network, "allow", options.allow_hosts);

@@ -29,6 +29,7 @@ struct JobOptions {
   std::string name;
   std::string id;
   std::vector<std::string> requirements;
+  std::vector<std::string> build_from_source;  // packages
   std::string python_version;
   std::string environment_lock;  // a file
   std::vector<std::string> allow_hosts;

@@ -189,12 +189,20 @@ int Run::finish(const JobView& job) {
   return code;
 }
 
+// By its own level, or since something is built from source; what is wrong with a lock is said when
+// it is submitted.
+bool needs_high_level(const JobOptions& job) {
+  if (job.security_level == "high" || !job.build_from_source.empty()) return true;
+  const auto lock = read_environment_lock(job.environment_lock);
+  return lock && *lock && (*lock)->is_object() && (*lock)->get_object().contains("sources");
+}
+
 Result<Connected> start_here(const RunOptions& options, Context& context) {
   const Settings& settings = context.settings;
   MachineOptions machine;
   machine.directory = std::filesystem::path(settings.value(SettingKey::kDataDirectory)) / "local";
   machine.python = settings.value(SettingKey::kPython);
-  machine.high_level = options.job.security_level == "high";
+  machine.high_level = needs_high_level(options.job);
   // Who names the hosts is the operator.
   machine.network = options.job.allow_hosts;
   if (machine.high_level) {

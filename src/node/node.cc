@@ -117,6 +117,7 @@ PrepareEnvironment preparer(environment::Environments* environments) {
   return [environments](const JobSpec& spec, const environment::OnProgress& on_progress,
                         sandbox::Cancellation& cancellation) {
     return environments->prepare({.requirements = spec.requirements,
+                                  .build_from_source = spec.build_from_source,
                                   .python_version = spec.python_version,
                                   .lock = spec.environment_lock},
                                  on_progress, cancellation);

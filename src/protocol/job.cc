@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/clip.h"
+#include "packaging/requirement.h"
 #include "protocol/network.h"
 #include "protocol/secret.h"
 
@@ -143,8 +144,31 @@ bool is_python_version(std::string_view text) {
                      [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
 }
 
+void read_build_from_source(Decoder& in, JobSpec& spec) {
+  in.read("build_from_source", spec.build_from_source, 16, {.bytes_min = 1, .bytes_max = 128});
+  std::set<std::string> names;
+  for (size_t i = 0; i < spec.build_from_source.size(); ++i) {
+    const std::string& name = spec.build_from_source[i];
+    const auto add = [&](std::string message) {
+      in.findings()->push_back(
+          {.pointer = fmt::format("{}/{}", in.pointer_to("build_from_source"), i),
+           .message = std::move(message)});
+    };
+    const auto parsed = packaging::parse_requirement(name);
+    if (!parsed || !parsed->extras.empty() || !parsed->clauses.empty() || !parsed->marker.empty()) {
+      add(fmt::format("expected the name of a package, found '{}'", name));
+    } else if (!names.insert(parsed->name).second) {
+      add(fmt::format("'{}' is there twice", parsed->name));
+    }
+  }
+  if (!spec.build_from_source.empty() && spec.requirements.empty()) {
+    in.add("build_from_source", "names packages that requirements need; there are none");
+  }
+}
+
 void read_packages(Decoder& in, JobSpec& spec) {
   in.read("requirements", spec.requirements, 64, {.bytes_min = 1, .bytes_max = 256});
+  read_build_from_source(in, spec);
   in.read("python_version", spec.python_version, {.bytes_max = 16});
   if (!spec.python_version.empty() && !is_python_version(spec.python_version)) {
     in.add("python_version", fmt::format("expected a version such as 3.11 or 3.11.2, found '{}'",
@@ -239,6 +263,11 @@ json::array strings(const std::vector<std::string>& texts) {
 
 }  // namespace
 
+bool builds_from_source(const JobSpec& spec) {
+  return !spec.build_from_source.empty() ||
+         (spec.environment_lock && !spec.environment_lock->sources.empty());
+}
+
 JobSpec decode_job_spec(const json::value& value, std::vector<Finding>* findings) {
   JobSpec spec;
   Decoder in(value, "", findings);
@@ -312,6 +341,9 @@ json::value encode(const JobSpec& spec, bool with_code) {
   out["environment"] = std::move(environment);
   out["secrets"] = strings(spec.secrets);
   out["requirements"] = strings(spec.requirements);
+  if (!spec.build_from_source.empty()) {
+    out["build_from_source"] = strings(spec.build_from_source);
+  }
   out["python_version"] = spec.python_version;
   if (spec.environment_lock) out["environment_lock"] = packaging::encode(*spec.environment_lock);
   out["network"] = json::object{{"allow", strings(spec.network_allow)}};

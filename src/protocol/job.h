@@ -48,6 +48,7 @@ struct JobSpec {
   std::map<std::string, std::string> environment;
   std::vector<std::string> secrets;       // names, of the submitter's secrets; variables of the job
   std::vector<std::string> requirements;  // PEP 508 names with version specifiers
+  std::vector<std::string> build_from_source;       // packages among them whose wheels are built
   std::optional<packaging::Lock> environment_lock;  // of an earlier job; instead of requirements
   std::string python_version;                       // "3.11" or "3.11.2"; "" is any
   std::vector<std::string> network_allow;           // host:port that it reaches; none but these
@@ -63,6 +64,9 @@ struct JobSpec {
   std::vector<std::string> allowed_imports;  // beyond the policy's list
   bool operator==(const JobSpec&) const = default;
 };
+
+// Builds packages from source, or its lock says so: a node of the high level does that.
+bool builds_from_source(const JobSpec& spec);
 
 // Reads a specification; each thing wrong is a finding. `id` and `filename` among others have the
 // constraints given in schema/openapi.yaml. "id" is read by the caller, not here.

@@ -97,6 +97,25 @@ TEST(JobSpec, TakesALockInPlaceOfRequirements) {
   }
 }
 
+TEST(JobSpec, BuildsFromSourceWhatItNames) {
+  std::vector<Finding> findings;
+  const JobSpec spec = read_spec(
+      R"j({"code":"x","requirements":["src==1.0"],"build_from_source":["Src","other.one"]})j",
+      &findings);
+  ASSERT_TRUE(findings.empty()) << findings_text(findings);
+  EXPECT_EQ(decode_job_spec(encode(spec), &findings), spec);
+  EXPECT_TRUE(builds_from_source(spec));
+  EXPECT_FALSE(builds_from_source(read_spec(R"j({"code":"x","requirements":["a"]})j", &findings)));
+  EXPECT_EQ(findings_of(R"j({"code":"x","requirements":["a"],)j"
+                        R"j("build_from_source":["a==1","b[c]","-e .","d","D"]})j"),
+            "/build_from_source/0: expected the name of a package, found 'a==1'; "
+            "/build_from_source/1: expected the name of a package, found 'b[c]'; "
+            "/build_from_source/2: expected the name of a package, found '-e .'; "
+            "/build_from_source/4: 'd' is there twice");
+  EXPECT_EQ(findings_of(R"j({"code":"x","build_from_source":["a"]})j"),
+            "/build_from_source: names packages that requirements need; there are none");
+}
+
 TEST(JobSpec, ReachesTheHostsItNamesAndNoOthers) {
   const auto with = [](std::string_view allow) {
     return findings_of(fmt::format(R"j({{"code":"x","network":{{"allow":[{}]}}}})j", allow));

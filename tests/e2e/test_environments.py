@@ -150,6 +150,52 @@ def test_the_command_line_gives_a_lock_back(
     assert "version 1.0\n" in run("run", "--environment-lock", "results.json", "job.py")
 
 
+needs_runsc = pytest.mark.skipif(
+    shutil.which("runsc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin") is None,
+    reason="needs runsc: apt-get install runsc",
+)
+
+
+@needs_runsc
+def test_a_package_is_built_from_source_when_it_is_named(
+    client: SDK, network: NodeNetwork, index: Index, tmp_path: Path
+) -> None:
+    index.add_source("from-source")
+    index.add_source("broken-source", before="raise SystemExit('this cannot be built')")
+    code = "import from_source\nv = from_source.version\n"
+    refused = client.create_job(code, requirements=["from-source"])
+    with pytest.raises(JobFailed, match="build_from_source"):
+        refused.execute()
+    job = client.create_job(
+        code, requirements=["from-source"], build_from_source=["from-source"]
+    )
+    result = job.execute()
+    assert result.outputs["v"] == "1.0"
+    assert result.sandbox.security_level == "standard"  # of the job; its package's was high
+    assert "environment: building from-source 1.0 from source\n" in job.logs
+    lock = result.environment_lock
+    assert lock is not None and lock["sources"][0]["file"] == "from_source-1.0.tar.gz"
+    again = client.create_job(code, environment_lock=lock).execute()
+    assert again.outputs["v"] == "1.0" and again.environment_lock == lock
+
+    broken = client.create_job(
+        "x = 1", requirements=["broken-source"], build_from_source=["broken-source"]
+    )
+    with pytest.raises(JobFailed, match="from source failed: this cannot be built"):
+        broken.execute()
+    assert "The end of what backend said in build_wheel" in broken.logs
+
+    (tmp_path / "job.py").write_text(code + "print('version', v)\n")
+    ran = run_command(
+        network.directory,
+        ["run", "--requirements", "from-source==1.0", "--build-from-source", "from-source",
+         "job.py"],
+        cwd=tmp_path, BCAI_ENDPOINT=network.endpoint, BCAI_API_KEY=network.key,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "version 1.0\n" in ran.stdout
+
+
 def test_what_no_node_has_waits_with_the_reason(client: SDK) -> None:
     lock = {"format": 1, "python": "3.11", "platform": "linux_x86_64", "packages": []}
     for asked, reason in [

@@ -44,6 +44,7 @@ def test_the_whole_specification_is_sent(client: SDK, fake: FakeCoordinator) -> 
     client.create_job(
         "pass",
         requirements=["torch>=1.12"],
+        build_from_source=["torch"],
         hardware={"gpu_memory": "8GB", "gpu_count": 1},
         timeout=60,
         max_retries=0,
@@ -64,6 +65,7 @@ def test_the_whole_specification_is_sent(client: SDK, fake: FakeCoordinator) -> 
     assert {key: value for key, value in job.spec.items() if key != "id"} == {
         "code": "pass",
         "requirements": ["torch>=1.12"],
+        "build_from_source": ["torch"],
         "hardware": {"gpu_memory": "8GB", "gpu_count": 1},
         "timeout": 60,
         "max_retries": 0,

@@ -70,11 +70,17 @@ std::string needs_text(const JobSpec& spec) {
   if (!spec.python_version.empty()) needs["python_version"] = spec.python_version;
   if (!spec.network_allow.empty()) needs["network"] = std::move(whole.as_object()["network"]);
   if (spec.security_level != "standard") needs["security_level"] = spec.security_level;
+  json::array from_source;  // that there is something decides, too
+  for (const std::string& name : spec.build_from_source) from_source.emplace_back(name);
   if (spec.environment_lock) {
     packaging::Lock lock = *spec.environment_lock;
+    for (const packaging::LockedSource& source : lock.sources)
+      from_source.emplace_back(source.name);
     lock.packages.clear();  // what it stands on decides where it goes
+    lock.sources.clear();
     needs["environment_lock"] = packaging::encode(lock);
   }
+  if (!from_source.empty()) needs["build_from_source"] = std::move(from_source);
   return to_text(needs);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "coordinator/jobs/jobs_fixture.h"
+#include "coordinator/jobs/stored_text.h"
 #include "coordinator/store/artifacts.h"
 
 namespace bcai::coordinator {
@@ -13,6 +14,20 @@ struct SubmitTest : JobsFixture {
     return in([&](auto& db) { return find_job(db, id); });
   }
 };
+
+TEST(NeedsTest, KeepThatSomethingIsBuiltFromSource) {
+  JobSpec spec;
+  spec.requirements = {"src"};
+  EXPECT_FALSE(builds_from_source(*needs_of(needs_text(spec))));
+  spec.build_from_source = {"src"};
+  EXPECT_TRUE(builds_from_source(*needs_of(needs_text(spec))));
+  JobSpec locked;
+  locked.environment_lock =
+      packaging::Lock{.python = "3.11", .platform = "linux_x86_64", .sources = {{.name = "src"}}};
+  EXPECT_TRUE(builds_from_source(*needs_of(needs_text(locked))));
+  locked.environment_lock->sources.clear();
+  EXPECT_FALSE(builds_from_source(*needs_of(needs_text(locked))));
+}
 
 TEST_F(SubmitTest, IsStoredWithEveryFieldAndAnEvent) {
   Submission s = submission();

@@ -84,6 +84,7 @@ bool has_packages(const Capabilities& node, const Demand& demand) {
     return node.environments && has_base(node, *lock);
   }
   if (node.environments) return true;
+  if (builds_from_source(*demand.spec)) return false;
   return std::all_of(demand.requirements.begin(), demand.requirements.end(),
                      [&](const packaging::Requirement& r) { return has_package(node, r); });
 }
@@ -91,6 +92,11 @@ bool has_packages(const Capabilities& node, const Demand& demand) {
 bool has_level(const Capabilities& node, const std::string& level) {
   return level == "standard" || std::find(node.security_levels.begin(), node.security_levels.end(),
                                           level) != node.security_levels.end();
+}
+
+// Building from source takes the high level, whatever the job itself asks for.
+std::string level_of(const JobSpec& spec) {
+  return builds_from_source(spec) ? "high" : spec.security_level;
 }
 
 std::string nodes_text(size_t count) {
@@ -127,14 +133,17 @@ std::string gpu_memory_sentence(const Hardware& needs, const std::vector<Schedul
                      format_bytes(most));
 }
 
+bool builds_environments(const SchedulableNode& node) { return node.capabilities->environments; }
+
+std::string no_builder_sentence(const std::vector<SchedulableNode>& nodes) {
+  return nodes.size() == 1
+             ? "the only node builds no environments"
+             : fmt::format("none of {} builds environments", nodes_text(nodes.size()));
+}
+
 std::string lock_sentence(const packaging::Lock& lock, const std::vector<SchedulableNode>& nodes) {
-  const bool builds = std::any_of(nodes.begin(), nodes.end(), [](const SchedulableNode& node) {
-    return node.capabilities->environments;
-  });
-  if (!builds) {
-    return nodes.size() == 1
-               ? "the only node builds no environments"
-               : fmt::format("none of {} builds environments", nodes_text(nodes.size()));
+  if (std::none_of(nodes.begin(), nodes.end(), builds_environments)) {
+    return no_builder_sentence(nodes);
   }
   std::string base;
   for (const auto& [name, version] : lock.base) {
@@ -145,6 +154,7 @@ std::string lock_sentence(const packaging::Lock& lock, const std::vector<Schedul
 
 std::string package_sentence(const Demand& demand, const std::vector<SchedulableNode>& nodes) {
   if (demand.spec->environment_lock) return lock_sentence(*demand.spec->environment_lock, nodes);
+  if (builds_from_source(*demand.spec)) return no_builder_sentence(nodes);
   for (size_t i = 0; i < demand.requirements.size(); ++i) {
     const packaging::Requirement& requirement = demand.requirements[i];
     size_t satisfied = 0;
@@ -238,9 +248,9 @@ Words words_of(Filter filter, const Demand& demand, const std::vector<Schedulabl
     case Filter::kSecurityLevel:
       return {"no_security_level",
               count == 1 ? fmt::format("the only node does not offer the security level '{}'",
-                                       demand.spec->security_level)
+                                       level_of(*demand.spec))
                          : fmt::format("none of {} offers the security level '{}'",
-                                       nodes_text(count), demand.spec->security_level)};
+                                       nodes_text(count), level_of(*demand.spec))};
   }
   return {"no_node_fits", "no node fits"};
 }
@@ -268,7 +278,9 @@ std::string_view change_of(Filter filter, const Demand& demand) {
     case Filter::kPython: return "with another Python";
     case Filter::kPackages: return "with other requirements";
     case Filter::kNetwork: return "without these hosts";
-    case Filter::kSecurityLevel: return "at the standard security level";
+    case Filter::kSecurityLevel:
+      return demand.spec->security_level == "standard" ? "without packages built from source"
+                                                       : "at the standard security level";
     case Filter::kStrangers:
     case Filter::kSlots: return "";
   }
@@ -301,7 +313,7 @@ FilterSet misfits(const Demand& demand, const Capabilities& offered) {
   if (!has_python(offered, python_of(*demand.spec))) set |= bit(Filter::kPython);
   if (!has_packages(offered, demand)) set |= bit(Filter::kPackages);
   if (!allow_all(offered.network, demand.spec->network_allow)) set |= bit(Filter::kNetwork);
-  if (!has_level(offered, demand.spec->security_level)) set |= bit(Filter::kSecurityLevel);
+  if (!has_level(offered, level_of(*demand.spec))) set |= bit(Filter::kSecurityLevel);
   return set;
 }
 

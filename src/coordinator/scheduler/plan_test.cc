@@ -337,6 +337,37 @@ INSTANTIATE_TEST_SUITE_P(
                    "no_security_level",
                    "the only node does not offer the security level 'high'; "
                    "at the standard security level 1 node would do"},
+        ReasonCase{"from source without the high level",
+                   [](World& w) {
+                     w.node().environments = true;
+                     w.node().security_levels = {"standard", "high"};
+                     JobSpec& spec = w.job();
+                     spec.requirements = {"src"};
+                     spec.build_from_source = {"src"};
+                   },
+                   "no_node_fits",
+                   "none of 2 nodes has it all: 1 without the packages, 1 without its security "
+                   "level; with other requirements 1 node would do"},
+        ReasonCase{"from source on a node that builds no environments",
+                   [](World& w) {
+                     w.node().security_levels = {"standard", "high"};
+                     JobSpec& spec = w.job();
+                     spec.requirements = {"src"};
+                     spec.build_from_source = {"src"};
+                   },
+                   "no_package",
+                   "the only node builds no environments; with other requirements 1 node would do"},
+        ReasonCase{"a lock of what was built from source",
+                   [](World& w) {
+                     Capabilities& node = w.node();
+                     node.environments = true;
+                     node.python_version = "3.11.2";
+                     w.job().environment_lock =
+                         packaging::Lock{.python = "3.11", .sources = {{.name = "src"}}};
+                   },
+                   "no_security_level",
+                   "the only node does not offer the security level 'high'; "
+                   "without packages built from source 1 node would do"},
         ReasonCase{"busy",
                    [](World& w) {
                      w.node();
