@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -33,12 +34,18 @@ class ControlLines {
 
   int64_t lines_left_out() const { return left_out_; }
 
+  // The number of the last `{"ended":7}`: what a guest's first process says of its end (gvisor/).
+  // Such a line is taken at any rate, and not given on.
+  std::optional<int> ended() const { return ended_; }
+
  private:
   void append(std::string_view part);
+  bool take_end();
   bool finish_line(Instant now);
 
   std::string line_;
   bool overlong_ = false;
+  std::optional<int> ended_;
   int64_t left_out_ = 0;
   Instant refilled_;
   int64_t tokens_ = kLinesPerSecondMax;

@@ -26,6 +26,20 @@ TEST(ControlLines, CutsAcrossPieces) {
   EXPECT_EQ(l.lines.lines_left_out(), 0);
 }
 
+TEST(ControlLines, TakesWhatAGuestSaysOfItsEndAtAnyRate) {
+  Lines l;
+  for (int i = 0; i < 1000; i++) l.feed("{}\n");
+  const size_t accepted = l.accepted.size();
+  for (const char* other : {"{\"ended\":}", "{\"ended\":1", "{\"ended\":99999999999}",
+                            "{\"ended\":1}}", "{\"ended\":\"1\"}", "{\"ended\":true}"}) {
+    l.feed(std::string(other) + "\n");
+  }
+  EXPECT_EQ(l.lines.ended(), std::nullopt);
+  l.feed("{\"torn\n{\"ended\":137}\n{\"ended\":7");
+  EXPECT_EQ(l.lines.ended(), 137);
+  EXPECT_EQ(l.accepted.size(), accepted);
+}
+
 TEST(ControlLines, LeavesOutWhatIsTooLong) {
   Lines l;
   const std::string longest(ControlLines::kLineBytesMax, 'x');

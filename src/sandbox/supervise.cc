@@ -246,12 +246,22 @@ class Supervisor {
     ending_.denied_calls = calls_.counts();
     while (read_control()) {
     }
+    if (watched_.kernel) look_for_end_of_guest();
     if (callbacks_.on_started && !told_started_ && ending_.alive.ms != 0) callbacks_.on_started();
     while (read_output(watched_.out, Stream::kStdout)) {
     }
     while (read_output(watched_.err, Stream::kStderr)) {
     }
     if (ending_.alive.ms == 0) ending_.alive = began_;
+  }
+
+  // gVisor ends before the task when it is killed or has a fault: not by the task's limits, and
+  // without the word of the guest's first process.
+  void look_for_end_of_guest() {
+    if (ending_.ended_by != EndedBy::kNone || lines_.ended() == ending_.status.code) return;
+    if (ending_.counters.oom_kills > 0 || ending_.counters.processes_refused > 0) return;
+    ending_.failure =
+        fmt::format("gVisor ended before the job did, with exit code {}", ending_.status.code);
   }
 
   void note_unkillable() {

@@ -40,8 +40,9 @@ struct Watched {
   Child runc;  // none of a warm start: then there are `first`, and `zygote`, which tells its end
   UniqueFd first;   // pidfd of the job's process
   UniqueFd zygote;  // its socket, see zygote/message.h
-  UniqueFd kernel;  // of a guest: pidfd of gVisor's kernel, which hands SIGTERM on
-  UniqueFd out;     // the read ends; non-blocking
+  // Of a guest: pidfd of gVisor's kernel, which hands SIGTERM on. `control` tells the task's end.
+  UniqueFd kernel;
+  UniqueFd out;  // the read ends; non-blocking
   UniqueFd err;
   UniqueFd control;
   std::filesystem::path pid_file;  // runc's

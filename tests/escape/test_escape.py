@@ -73,10 +73,10 @@ ATTACKS = {
 }
 # At the high level: where the outcome is another. gVisor counts processes in its own way and its
 # memory is in the job's group, so the bomb meets that first; process 1 can be killed from inside,
-# which ends the job.
+# which cannot be told from gVisor's own end.
 HIGH = {
     "a01_fork_bomb": Expected("out_of_memory", 137, {"processes_max": 32}),
-    "a17_supervisor": Expected("finished", 137, twins=0),
+    "a17_supervisor": Expected("node_failure", 137, twins=0),
     "a30_deaf": Expected("timed_out", 137, {"wall_ms_max": 2500, "grace_ms": 200}),
     "a31_shares": Expected(twins=1),
     "a37_oom_score": Expected(twins=0),

@@ -3,6 +3,7 @@
 #include "sandbox/gvisor/gvisor.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -176,6 +177,66 @@ TEST_F(GvisorTest, LeavesNothing) {
   const auto after = read_file(list);
   ASSERT_TRUE(before && after);
   EXPECT_EQ(*after, *before);
+}
+
+int parent_of(int process) {
+  const auto status = read_file(fmt::format("/proc/{}/status", process));
+  const size_t at = status ? status->find("\nPPid:") : std::string::npos;
+  return at == std::string::npos ? 0 : std::stoi(status->substr(at + 6));
+}
+
+bool is_ours(int process) {
+  while (process > 1 && process != getpid()) process = parent_of(process);
+  return process == getpid();
+}
+
+// What this process started, however far, and whose first argument ends like this.
+std::vector<int> processes_named(std::string_view ending) {
+  std::vector<int> out;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const int process = std::atoi(entry.path().filename().c_str());
+    const auto command =
+        process > 0 ? read_file(entry.path() / "cmdline") : Result<std::string>("");
+    if (!command || !std::string_view(command->c_str()).ends_with(ending)) continue;
+    if (is_ours(process)) out.push_back(process);
+  }
+  return out;
+}
+
+TEST_F(GvisorTest, IsTheNodesFailureWhenGvisorEndsBeforeTheTask) {
+  for (const char* victim : {"runsc-sandbox", "runsc-gofer", "/runsc"}) {
+    Task task = python("import time; time.sleep(60)");
+    task.id = "victim";
+    task.level = SecurityLevel::kHigh;
+    Cancellation cancellation;
+    size_t killed = 0;
+    const Callbacks callbacks{.on_started =
+                                  [&] {
+                                    for (const int process : processes_named(victim)) {
+                                      killed += kill(process, SIGKILL) == 0 ? 1 : 0;
+                                    }
+                                  },
+                              .on_output = {},
+                              .on_message = {}};
+    const Report report = engine_->run(task, state_ / "artifacts", callbacks, cancellation);
+    EXPECT_GT(killed, 0U) << victim;
+    EXPECT_EQ(report.outcome, Outcome::kNodeFailure) << victim << ": " << report.detail;
+    EXPECT_NE(report.detail.find("gVisor ended"), std::string::npos) << report.detail;
+  }
+}
+
+TEST_F(GvisorTest, TellsATasksOwnEndFromGvisors) {
+  const std::pair<const char*, int> ends[] = {
+      {"import os; os._exit(137)", 137},
+      {"import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137},
+      {"import ctypes; ctypes.string_at(0)", 139},
+      {"import bcai\nfor i in range(250): bcai.log_metric(f'm{i}', i)", 0},
+      {"import os\nfor i in range(1000): os.write(3, b'{}\\n')\nos.write(3, b'{')", 0}};
+  for (const auto& [code, exit_code] : ends) {
+    const Ran ran = run_high(python(code));
+    EXPECT_EQ(ran.report.outcome, Outcome::kFinished) << code << ran.report.detail << ran.err;
+    EXPECT_EQ(ran.report.exit_code, exit_code) << code;
+  }
 }
 
 TEST_F(GvisorTest, RefusesANativeProgram) {

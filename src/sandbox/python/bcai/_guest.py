@@ -7,7 +7,7 @@ __builtins__ = dict(__builtins__)  # the job may break the shared one
 
 import sys
 from _io import FileIO, TextIOWrapper
-from posix import O_RDONLY, close, dup2, open, read, set_inheritable, write
+from posix import O_RDONLY, close, dup2, open, read, set_blocking, set_inheritable, write
 
 from bcai import _run, _secrets
 
@@ -19,8 +19,8 @@ def main(site_packages=None, overlay=None, *names):
     _keep_output_whole()
     if site_packages is None:
         _wait()
-        return _run.main("/in", "/work")
-    _run._become_second_process(None)
+        return _run.main("/in", "/work", tell_end=_tell_end)
+    _run._become_second_process(None, _tell_end)
     from bcai import _zygote
     preloaded = _zygote.preload(site_packages, overlay, names)
     _wait()
@@ -74,6 +74,15 @@ def _wait():
     for limit in limits:
         kind, value = map(int, limit.split(b":"))
         resource.setrlimit(kind, (value, value))
+
+
+def _tell_end(code):
+    """Without this word, as when gVisor is killed, the job has not ended by itself."""
+    try:
+        set_blocking(_CONTROL, True)
+        write(_CONTROL, b'\n{"ended":%d}\n' % code)
+    except OSError:
+        pass
 
 
 def _part():

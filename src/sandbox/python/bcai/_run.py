@@ -46,12 +46,13 @@ _default_hook = sys.excepthook
 _set_recursion_limit = sys.setrecursionlimit
 
 
-def main(in_directory, work_directory, site_packages=None, preloaded=None):
-    """preloaded: of a zygote's child, which is a second process already."""
+def main(in_directory, work_directory, site_packages=None, preloaded=None, tell_end=None):
+    """preloaded: of a zygote's child, which is a second process already. tell_end: called by the
+    first process with the exit code that it ends with."""
     task = _imports.parse_json(_imports.read_file(in_directory + "/task.json").decode(), 0)[0]
     code = _imports.read_file(in_directory + "/main.py")
     if preloaded is None:
-        _become_second_process(task.get("proxy"))
+        _become_second_process(task.get("proxy"), tell_end)
     secrets = _secrets.take(task["secrets"]) if task.get("secrets") else {}
     _control.open_pipe()
     job = _Job(task, code, in_directory, work_directory.rstrip("/"))
@@ -66,7 +67,7 @@ def main(in_directory, work_directory, site_packages=None, preloaded=None):
     job.leave(job.run())
 
 
-def _become_second_process(proxy):
+def _become_second_process(proxy, tell_end=None):
     try:
         if proxy:
             _start_relay(proxy)
@@ -76,7 +77,7 @@ def _become_second_process(proxy):
     if child == 0:
         return
     signal(SIGTERM, lambda *_: kill(child, SIGTERM))
-    for fd in range(4):
+    for fd in range(4 if tell_end is None else 3):
         try:
             close(fd)
         except OSError:
@@ -84,7 +85,10 @@ def _become_second_process(proxy):
     while True:
         pid, status = waitpid(-1, 0)
         if pid == child:
-            _exit(128 + WTERMSIG(status) if WIFSIGNALED(status) else WEXITSTATUS(status))
+            code = 128 + WTERMSIG(status) if WIFSIGNALED(status) else WEXITSTATUS(status)
+            if tell_end is not None:
+                tell_end(code)
+            _exit(code)
 
 
 def _start_relay(proxy):
