@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import bcai
 import pytest
-from bcai import SDK
+from bcai import SDK, SecurityLevel
 from machine import (
     Program,
     assert_nothing_left,
@@ -34,6 +35,7 @@ from machine import (
 
 KILLS = int(os.environ.get("BCAI_CRASH_KILLS", "50"))
 SEED = int(os.environ.get("BCAI_CRASH_SEED", "1"))
+HAS_RUNSC = shutil.which("runsc", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
 OUTSTANDING = 6
 CODE = "import time\nprint('job {number}', flush=True)\ntime.sleep({sleep})\nx = {number}\n"
 
@@ -107,7 +109,8 @@ class Network:
 class Load:
     """A thread that keeps some short jobs on their way until it is told to stop."""
 
-    def __init__(self, network: Network, seed: int) -> None:
+    def __init__(self, network: Network, seed: int, one_high_of: int | None = None) -> None:
+        self._one_high_of = one_high_of
         self.ids: list[str] = []
         self.failure: BaseException | None = None
         self._network = network
@@ -136,8 +139,13 @@ class Load:
 
     def _submit(self, client: SDK) -> bcai.Job:
         code = CODE.format(number=len(self.ids), sleep=round(self._random.uniform(0, 0.3), 3))
+        high = self._one_high_of and len(self.ids) % self._one_high_of == 0
         # Each kill of the node costs the jobs on it an attempt.
-        job = client.create_job(code, max_retries=100)
+        job = client.create_job(
+            code,
+            max_retries=100,
+            security_level=SecurityLevel.HIGH if high else SecurityLevel.STANDARD,
+        )
         job.execute(wait=False)
         self.ids.append(job.id)
         return job
@@ -198,7 +206,8 @@ def test_nothing_is_lost_when_everything_is_killed(
 def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A zygote, its whole container, a process that waits for a job or takes one, the node."""
+    """A zygote, its whole container, a process that waits for a job or takes one, a process of a
+    gVisor that waits or runs a job, the node."""
     assert find_program() is not None
     walkable(tmp_path)
     moments = random.Random(SEED)
@@ -208,7 +217,7 @@ def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
         with SDK(network.endpoint, network.key, timeout=5) as client:
             client._connection.retry.first_contact_s = 60.0
             wait_until(lambda: any(node.state == "online" for node in client.nodes()), 60, "a node")
-            load = Load(network, SEED)
+            load = Load(network, SEED, 3 if HAS_RUNSC else None)
             kills: Counter[str] = Counter()
             try:
                 while kills.total() < KILLS:
@@ -216,7 +225,8 @@ def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
                     time.sleep(moments.uniform(0.0, 3.0))
                     network.assert_alive()
                     what = moments.choices(
-                        ["zygote", "container", "child", "node"], [4, 4, 8, 2]
+                        ["zygote", "container", "child", "gvisor", "node"],
+                        [4, 4, 8, 8 if HAS_RUNSC else 0, 2],
                     )[0]
                     if what == "node":
                         network.kill(what)
@@ -229,16 +239,22 @@ def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
             records = wait_for_all(client, load.ids)
             judge(client, records)
             retried = sum(len(record.attempts) > 1 for record in records.values())
-            starts = Counter(client.job(id).result().timings.start for id in records)
+            results = [client.job(id).result() for id in records]
+            starts = Counter(result.timings.start for result in results)
+            levels = Counter(result.sandbox.security_level for result in results)
+            lost = gvisors_lost(records)
     finally:
         network.node.stop()
         network.coordinator.stop()
     assert_nothing_left(tmp_path, network.marks)
     assert starts["warm"] + starts["forked"] > KILLS, starts
+    assert levels["high"] > KILLS or not HAS_RUNSC, levels
+    assert lost > 0 or kills["gvisor"] < 5, kills
     with capsys.disabled():
         print(
             f"\ncrash test of warm starts, seed {SEED}: {kills.total()} kills {dict(kills)}, "
-            f"{len(records)} jobs, started {dict(starts)}, {retried} of them in several attempts, "
+            f"{len(records)} jobs {dict(levels)}, started {dict(starts)}, {retried} of them in "
+            f"several attempts, {lost} attempts ended with their gVisor, "
             f"{time.monotonic() - began:.0f} s"
         )
 
@@ -257,6 +273,8 @@ def kill_inside(network: Network, what: str, moments: random.Random) -> bool:
         runc = ["runc", "--root", str(state), "kill", "--all", moments.choice(names or [""])]
         return subprocess.run([*runc, "KILL"], capture_output=True).returncode == 0
     found = zygotes
+    if what == "gvisor":
+        found = [pid for pid in descendants_of(network.node.process.pid) if is_gvisor(pid)]
     if what == "child":  # that runs no job yet: it still is the zygote's user
         found = [c for pid in zygotes for c in children_of(pid) if owner(c) == owner(pid)]
     try:
@@ -272,6 +290,23 @@ def children_of(process: int) -> list[int]:
         return [int(pid) for thread in threads for pid in (thread / "children").read_text().split()]
     except OSError:
         return []
+
+
+def descendants_of(process: int) -> list[int]:
+    children = children_of(process)
+    return children + [pid for child in children for pid in descendants_of(child)]
+
+
+def is_gvisor(process: int) -> bool:
+    """runsc, its file server, or the kernel that a job has."""
+    name = command(process).partition("\0")[0]
+    return name.rpartition("/")[2] in ("runsc", "runsc-gofer", "runsc-sandbox")
+
+
+def gvisors_lost(records: dict[str, bcai.JobRecord]) -> int:
+    """Attempts that were of a gVisor that was killed."""
+    reasons = [attempt.reason for record in records.values() for attempt in record.attempts]
+    return sum("gVisor" in reason for reason in reasons)
 
 
 def owner(process: int) -> str:
