@@ -140,8 +140,9 @@ void note_dropped_output(Attempt& attempt, int64_t bytes) {
 }
 
 // And what it tried that no job may.
-void note_denied_calls(Attempt& attempt, const std::map<std::string, int64_t>& calls) {
-  for (const auto& [call, count] : calls) {
+void note_denied_calls(Attempt& attempt, const sandbox::Report& report) {
+  if (!report.denied_calls) return;
+  for (const auto& [call, count] : *report.denied_calls) {
     note(attempt, fmt::format("the system call {} was denied {} times\n", call, count));
   }
 }
@@ -218,7 +219,7 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
     ran = true;
     keep_artifacts(spool, report);
     note_dropped_output(attempt, report.usage.output_bytes_dropped);
-    note_denied_calls(attempt, report.denied_calls);
+    note_denied_calls(attempt, report);
   }
   facts.ended = events.end_reason();
   (void)spool.flush_log();

@@ -48,9 +48,11 @@ json::object outputs_of(const sandbox::Report& report) {
   return out;
 }
 
-json::object denied_of(const sandbox::Report& report) {
+// Null: they were not counted.
+json::value denied_of(const sandbox::Report& report) {
+  if (!report.denied_calls) return nullptr;
   json::object out;
-  for (const auto& [call, count] : report.denied_calls) out[call] = count;
+  for (const auto& [call, count] : *report.denied_calls) out[call] = count;
   return out;
 }
 

@@ -89,6 +89,10 @@ TEST(AuditRecord, FactsOfTheSandboxAndNoWordOfTheJob) {
       attempt_record(to, {.lease = lease(), .report = &report, .connections = connections}, result);
   EXPECT_EQ(record.at("cause").as_string(), "exited with code 1");
   EXPECT_EQ(record.at("denied_calls").at("mount").as_int64(), 2);
+  report.denied_calls.reset();
+  const json::object uncounted =
+      attempt_record(to, {.lease = lease(), .report = &report, .connections = connections}, result);
+  EXPECT_TRUE(uncounted.at("denied_calls").is_null());
   EXPECT_EQ(record.at("sandbox").at("uid").to_number<int64_t>(), 300'001);
   EXPECT_EQ(record.at("code").at("filename").as_string(), "a\\x0ab.py");
   EXPECT_EQ(record.at("code").at("sha256").as_string(), Sha256::of("print(1)").text());

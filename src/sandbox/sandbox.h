@@ -43,7 +43,7 @@ struct Limits {
   int artifact_depth_max = 8;                  // directories on the way to one
   int64_t artifact_bytes_max = 1'000'000'000;  // of all of them
   int64_t carried_bytes_max = 64'000'000;      // of tensors and arrays among the outputs
-  int64_t denied_calls_max = 10;               // as many end the job, "policy_violation"
+  int64_t denied_calls_max = 10;               // as many end a job whose calls are counted
   Millis grace{2'000};                         // SIGTERM to SIGKILL at the wall limit
 };
 
@@ -136,9 +136,9 @@ struct Report {
   int exit_code = 0;   // 128 + n when ended by signal n
   std::string detail;  // one sentence for the user
   Usage usage;
-  // System calls that only an attack or a mistake makes, by name; refused. None where
-  // Host::advice says that they are not counted.
-  std::map<std::string, int64_t> denied_calls;
+  // System calls that only an attack or a mistake makes, by name; refused. Nothing: they were not
+  // counted, at the high level and where Host::advice says so.
+  std::optional<std::map<std::string, int64_t>> denied_calls;
   uint32_t uid = 0;  // its user's, on this machine
   Start start = Start::kCold;
   std::string runtime;  // that it ran under: "runc 1.1.5", "runsc 20221219.0 (ptrace)"

@@ -148,6 +148,14 @@ Result<Task> read_task(const json::object& object, const std::string& standard_i
   return task;
 }
 
+// Null: they were not counted.
+json::value encode_denied(const Report& report) {
+  if (!report.denied_calls) return nullptr;
+  json::object out;
+  for (const auto& [call, count] : *report.denied_calls) out[call] = count;
+  return out;
+}
+
 json::object encode(const Report& report) {
   json::array artifacts;
   for (const Artifact& artifact : report.artifacts) {
@@ -160,8 +168,6 @@ json::object encode(const Report& report) {
   for (const LeftOut& left : report.left_out) {
     left_out.push_back(json::object{{"name", left.name}, {"reason", left.reason}});
   }
-  json::object denied;
-  for (const auto& [call, count] : report.denied_calls) denied[call] = count;
   const Usage& usage = report.usage;
   json::object out{{"outcome", to_json(name(report.outcome))},
                    {"exit_code", report.exit_code},
@@ -172,7 +178,7 @@ json::object encode(const Report& report) {
                                           {"processes_peak", usage.processes_peak},
                                           {"output_bytes", usage.output_bytes},
                                           {"output_bytes_dropped", usage.output_bytes_dropped}}},
-                   {"denied_calls", std::move(denied)},
+                   {"denied_calls", encode_denied(report)},
                    {"uid", report.uid},
                    {"start", to_json(name(report.start))},
                    {"runtime", report.runtime},

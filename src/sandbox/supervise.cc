@@ -80,7 +80,7 @@ class Supervisor {
     if (!watched_.listener) return true;
     auto received = watched_.listener->receive();
     if (received) {
-      calls_ = DeniedCalls(*std::move(received));
+      calls_.emplace(*std::move(received));
       return true;
     }
     ending_.ran = false;
@@ -91,7 +91,7 @@ class Supervisor {
 
   bool begin_warm() {
     first_.pidfd = std::move(watched_.first);
-    calls_ = DeniedCalls(std::move(watched_.calls));
+    if (watched_.calls) calls_.emplace(std::move(watched_.calls));
     ending_.ran = true;
     began_ = clock_.now();
     return true;
@@ -143,7 +143,7 @@ class Supervisor {
                                 pollfd{watched_.err ? watched_.err.get() : -1, POLLIN, 0},
                                 pollfd{watched_.control ? watched_.control.get() : -1, POLLIN, 0},
                                 pollfd{killed_ ? -1 : cancellation_.event_fd(), POLLIN, 0},
-                                pollfd{killed_ ? -1 : calls_.fd(), POLLIN, 0}};
+                                pollfd{killed_ || !calls_ ? -1 : calls_->fd(), POLLIN, 0}};
       poll(fds.data(), fds.size(), wait_ms(next_deadline()));
       if (fds[5].revents != 0) refuse_call(fds[5].revents);
       if (fds[4].revents != 0) end(EndedBy::kCancel, clock_.now());
@@ -156,8 +156,8 @@ class Supervisor {
   }
 
   void refuse_call(short events) {
-    calls_.answer(events);
-    if (calls_.total() >= limits_.denied_calls_max) end(EndedBy::kDeniedCalls, clock_.now());
+    calls_->answer(events);
+    if (calls_->total() >= limits_.denied_calls_max) end(EndedBy::kDeniedCalls, clock_.now());
   }
 
   Instant next_deadline() const {
@@ -243,7 +243,7 @@ class Supervisor {
       note_unkillable();
     }
     ending_.counters = watched_.group.read();
-    ending_.denied_calls = calls_.counts();
+    if (calls_) ending_.denied_calls = calls_->counts();
     while (read_control()) {
     }
     if (watched_.kernel) look_for_end_of_guest();
@@ -328,7 +328,7 @@ class Supervisor {
   Cancellation& cancellation_;
   std::vector<char> buffer_;
   ControlLines lines_;
-  DeniedCalls calls_{UniqueFd()};
+  std::optional<DeniedCalls> calls_;
   Child first_;
   Ending ending_;
   Instant began_;
@@ -377,7 +377,7 @@ Verdict judge(const Ending& ending, const Limits& limits) {
               fmt::format("wrote more than {} of output", format_bytes(limits.output_bytes_kill))};
     case EndedBy::kDeniedCalls:
       return {Outcome::kPolicyViolation, code,
-              "tried system calls that no job may make: " + listed(ending.denied_calls)};
+              "tried system calls that no job may make: " + listed(*ending.denied_calls)};
     case EndedBy::kNone:
     case EndedBy::kCancel: break;
   }

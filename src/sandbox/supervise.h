@@ -33,7 +33,7 @@ struct Ending {
   Counters counters;
   int64_t output_bytes = 0;
   int64_t output_bytes_dropped = 0;
-  std::map<std::string, int64_t> denied_calls;  // by name
+  std::optional<std::map<std::string, int64_t>> denied_calls;  // by name; nothing: not counted
 };
 
 struct Watched {

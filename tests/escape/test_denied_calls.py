@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sandbox_host import has_runsc
 from sandbox_program import find_program, lines, run_tasks
 
 PRELUDE = (Path(__file__).parent / "prelude.py").read_text()
@@ -72,6 +73,14 @@ def test_nine_do_not(tmp_path, start):
     assert run["report"]["outcome"] == "finished"
     assert run["report"]["detail"] == ""
     assert run["report"]["denied_calls"] == {"keyctl": 9}
+
+
+@pytest.mark.skipif(not has_runsc(), reason="needs runsc: apt-get install runsc")
+def test_nobody_counts_at_the_high_level(tmp_path):
+    run = run_one(tmp_path, "for i in range(20): denied('mount')\nsay(made=20)", "high")
+    assert lines(run) == [{"made": 20}]
+    assert run["report"]["outcome"] == "finished"
+    assert run["report"]["denied_calls"] is None
 
 
 def test_a_flood_from_many_threads_and_processes_ends_the_job(tmp_path, start):
