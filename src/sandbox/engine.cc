@@ -302,14 +302,19 @@ Report Engine::Impl::run_high(const Task& task, const fs::path& artifacts_to,
     watched = guest->dispatch(task, task_json);
     if (!watched) return not_started(watched.error(), task.limits);
   }
-  return conclude({.task = task,
-                   .stage = guest->stage(),
-                   .group = guest->group(),
-                   .asked = asked,
-                   .start = start,
-                   .uid = guest->uid(),
-                   .quarantine = [&] { guest->quarantine(); }},
-                  *std::move(watched), artifacts_to, callbacks, cancellation);
+  Report report = conclude({.task = task,
+                            .stage = guest->stage(),
+                            .group = guest->group(),
+                            .asked = asked,
+                            .start = start,
+                            .uid = guest->uid(),
+                            .processes_max = with_guest_kernel(task.limits).processes_max,
+                            .quarantine = [&] { guest->quarantine(); }},
+                           *std::move(watched), artifacts_to, callbacks, cancellation);
+  if (report.outcome == Outcome::kOverProcesses) {
+    report.detail += " of this machine's, where each of gVisor's takes up to three";
+  }
+  return report;
 }
 
 Report Engine::Impl::run_cold(const Task& task, const fs::path& artifacts_to,
@@ -340,6 +345,7 @@ Report Engine::Impl::run_cold(const Task& task, const fs::path& artifacts_to,
                    .asked = asked,
                    .start = Start::kCold,
                    .uid = host.rootless ? uid : uid + 1,
+                   .processes_max = task.limits.processes_max,
                    .quarantine =
                        [&] {
                          if (slot) slot->quarantine();
@@ -384,13 +390,15 @@ std::optional<Report> Engine::Impl::run_warm(const Task& task, const fs::path& a
                    .asked = asked,
                    .start = taken->start,
                    .uid = child.uid,
+                   .processes_max = task.limits.processes_max,
                    .quarantine = [&] { child.zygote->quarantine(); }},
                   std::move(watched), artifacts_to, callbacks, cancellation);
 }
 
 Report Engine::Impl::conclude(const Running& running, Watched watched, const fs::path& artifacts_to,
                               const Callbacks& callbacks, Cancellation& cancellation) const {
-  const Limits& limits = running.task.limits;
+  Limits limits = running.task.limits;
+  limits.processes_max = running.processes_max;
   const Mask mask(running.task.secrets);
   MaskedCallbacks masked(mask, callbacks);
   const Ending ending = supervise(std::move(watched), limits, masked.callbacks(), cancellation);

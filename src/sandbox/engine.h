@@ -63,6 +63,7 @@ struct Engine::Impl {
     Instant asked;
     Start start;
     uint32_t uid;
+    int64_t processes_max;  // in `group`
     std::function<void()> quarantine;
   };
   Result<void> prepare_zygotes();

@@ -161,6 +161,15 @@ TEST_F(GvisorTest, EndsWhatGoesOverItsLimits) {
   EXPECT_EQ(run_high(std::move(budget)).report.outcome, Outcome::kOverCpu);
 }
 
+TEST_F(GvisorTest, TellsTheNumberOfProcessesThatWasMet) {
+  const Ran ran = run_high(
+      python("import os, time\nfor _ in range(2000):\n    if os.fork() == 0: time.sleep(60)"));
+  EXPECT_EQ(ran.report.outcome, Outcome::kOverProcesses) << ran.report.detail << ran.err;
+  EXPECT_EQ(ran.report.detail.find("tried to run more than 1024 processes and threads of this"), 0U)
+      << ran.report.detail;
+  EXPECT_EQ(ran.report.usage.processes_peak, 1024);
+}
+
 TEST_F(GvisorTest, TellsTheTaskThatItsTimeIsUp) {
   Task task = python("import time\nx = 4\ntime.sleep(60)");
   task.limits.wall_ms_max = 300;
