@@ -286,7 +286,8 @@ class Timings:
 @dataclass(frozen=True)
 class SandboxUsed:
     """What held an attempt, as the node tells it: ``security_level``, the runtime with its version,
-    and of the high level when it passed its self-test. Empty when it never was in a sandbox."""
+    and the self-test: of the high level when it was passed, else the SHA-256 by which the node's
+    audit log names it. Empty when it never was in a sandbox."""
 
     security_level: str = ""
     runtime: str = ""

@@ -222,6 +222,7 @@ AttemptResult run_attempt(Attempt& attempt, InputCache& cache, const Means& mean
     note_denied_calls(attempt, report);
   }
   facts.ended = events.end_reason();
+  facts.self_test = self_test_of(means.audit);
   (void)spool.flush_log();
   facts.log_bytes = spool.log_bytes();
   AttemptResult result = refused && report.outcome != sandbox::Outcome::kCancelled

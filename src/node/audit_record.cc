@@ -119,6 +119,11 @@ json::object Connections::encode(const std::vector<std::string>& asked_for) cons
   return out;
 }
 
+std::string self_test_of(const AuditTo& to) {
+  const json::value* id = to.sandbox.if_contains("self_test");
+  return id != nullptr && id->is_string() ? std::string(id->get_string()) : std::string();
+}
+
 json::object attempt_record(const AuditTo& to, const AttemptFactsOfAudit& facts,
                             const AttemptResult& result) {
   const Lease& lease = facts.lease;

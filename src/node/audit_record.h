@@ -42,6 +42,9 @@ struct AuditTo {
   json::object sandbox;       // of this node: what every attempt runs under
 };
 
+// Of the node, as the log names it; "" when it does not.
+std::string self_test_of(const AuditTo& to);
+
 struct AttemptFactsOfAudit {
   const Lease& lease;
   const sandbox::Report* report = nullptr;  // none: nothing of the job ran

@@ -220,9 +220,10 @@ AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,
                     .collect_ms = std::max<int64_t>(0, report.collect_ms),
                     .start = std::string(name(report.start))};
   if (!report.runtime.empty()) {
+    const bool has_own = !report.self_test.empty();
     result.sandbox = {.security_level = spec.security_level,
                       .runtime = clip_utf8(report.runtime, 128),
-                      .self_test = clip_utf8(report.self_test, 128)};
+                      .self_test = clip_utf8(has_own ? report.self_test : facts.self_test, 128)};
   }
   result.usage = {.wall_ms = report.usage.wall_ms,
                   .cpu_ms = report.usage.cpu_ms,

@@ -16,6 +16,7 @@ struct AttemptFacts {
   EndReason ended = EndReason::kNone;  // what the node asked for
   int64_t staging_ms = 0;
   int64_t log_bytes = 0;
+  std::string self_test;  // that the node passed, as its audit log names it
 };
 
 AttemptResult make_result(const JobSpec& spec, const sandbox::Report& report,

@@ -23,6 +23,16 @@ AttemptResult sent(const AttemptResult& result) {
   return read;
 }
 
+TEST(Outcome, TheSelfTestOfItsLevel) {
+  sandbox::Report report = report_of(sandbox::Outcome::kFinished);
+  report.runtime = "runc 1.1.5";
+  EXPECT_FALSE(encode(make_result({}, report, {})).at("sandbox").as_object().contains("self_test"));
+  const AttemptFacts facts{.self_test = std::string(64, 'a')};
+  EXPECT_EQ(sent(make_result({}, report, facts)).sandbox.self_test, std::string(64, 'a'));
+  report.self_test = "2026-11-23T08:12:01Z, 12 of 12 hold";
+  EXPECT_EQ(sent(make_result({}, report, facts)).sandbox.self_test, report.self_test);
+}
+
 TEST(Outcome, OutputsOfAFinishedJob) {
   sandbox::Report report = report_of(sandbox::Outcome::kFinished);
   report.outputs_json =

@@ -165,9 +165,10 @@ json::value encode(const AttemptResult& result) {
                    {"progress", encode(result.progress)},
                    {"log_bytes", result.log_bytes}};
   if (!result.sandbox.security_level.empty()) {
-    out["sandbox"] = json::object{{"security_level", result.sandbox.security_level},
-                                  {"runtime", result.sandbox.runtime},
-                                  {"self_test", result.sandbox.self_test}};
+    json::object sandbox{{"security_level", result.sandbox.security_level},
+                         {"runtime", result.sandbox.runtime}};
+    if (!result.sandbox.self_test.empty()) sandbox["self_test"] = result.sandbox.self_test;
+    out["sandbox"] = std::move(sandbox);
   }
   if (result.environment_lock)
     out["environment_lock"] = packaging::encode(*result.environment_lock);

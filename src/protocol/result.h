@@ -41,7 +41,9 @@ struct Timings {
 struct SandboxUsed {
   std::string security_level;  // "standard", "high"; "" when it never was in a sandbox
   std::string runtime;         // "runc 1.1.5", "runsc 20221219.0 (ptrace)"
-  std::string self_test;       // of the high level: when it was passed, and of how many lines
+  // Of the high level: when it was passed, and of how many lines. Else the SHA-256 by which the
+  // node's audit log names the node's; "" is none.
+  std::string self_test;
 };
 
 struct ArtifactRef {

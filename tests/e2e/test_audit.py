@@ -108,6 +108,9 @@ def test_what_is_recorded(network: NodeNetwork, jobs: dict[str, str]) -> None:
     record = of_job(network, jobs["finished"])
     assert record["outcome"] == "finished" and record["exit_code"] == 0
     assert record["sandbox"]["self_test"] == first["self_test"]
+    told = results(network, jobs["finished"])["sandbox"]
+    assert told["runtime"] == record["sandbox"]["runtime"]
+    assert told["self_test"] == record["sandbox"]["self_test"]
     assert record["sandbox"]["level"] == "standard"
     assert record["sandbox"]["runtime"].startswith("runc ")
     assert record["sandbox"]["uid"] >= 300_000
