@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sandbox/gvisor/gvisor.h"
 
-#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
@@ -104,23 +103,27 @@ Result<void> Gvisor::find_platform() {
                runsc_.version.text(), said);
 }
 
-// Named after all that the test's outcome depends on.
+// One of each runsc with each base environment, of which there may be several at once.
 fs::path Gvisor::note() const {
-  struct stat info {};
+  const Interpreter& python = host_->root.interpreter;
+  const std::string whose = fmt::format("{}\n{}\n{}", runsc_.program, python.program.string(),
+                                        python.site_packages.string());
+  return fs::path(kNotes) / ("high_" + Sha256::of(whose).text().substr(0, 20) + ".json");
+}
+
+// All that the test's outcome depends on.
+std::string Gvisor::key() const {
   utsname system{};
-  stat(runsc_.program.c_str(), &info);
   uname(&system);
-  const std::string key = fmt::format(
-      "{} {} {} {} {} {} {} {} {}", kTest, runsc_.program, runsc_.version.text(), info.st_ino,
-      info.st_mtim.tv_sec, system.release, host_->root.tree.filename().string(),
-      host_->root.runner.filename().string(), name(host_->cgroups.mode));
-  return fs::path(kNotes) / ("high_" + Sha256::of(key).text().substr(0, 20) + ".json");
+  return fmt::format("{} {} {} {} {} {} {} {}", kTest, runsc_.program, runsc_.version.text(),
+                     mark_of(runsc_.program), system.release, host_->root.tree.filename().string(),
+                     host_->root.runner.filename().string(), name(host_->cgroups.mode));
 }
 
 std::optional<HighLevel> Gvisor::recall() {
   const auto text = read_file(note());
   const auto value = text ? parse_json(*text) : Result<json::value>(json::value());
-  if (!value) return std::nullopt;
+  if (!value || member(*value, "key") != key()) return std::nullopt;
   HighLevel level{.runtime = member(*value, "runtime"), .self_test = member(*value, "self_test")};
   const std::string platform = member(*value, "platform");
   if (level.runtime.empty() || level.self_test.empty() || platform.empty()) return std::nullopt;
@@ -129,8 +132,10 @@ std::optional<HighLevel> Gvisor::recall() {
 }
 
 void Gvisor::remember(const HighLevel& level) const {
-  const json::object text{
-      {"runtime", level.runtime}, {"self_test", level.self_test}, {"platform", runsc_.platform}};
+  const json::object text{{"key", key()},
+                          {"runtime", level.runtime},
+                          {"self_test", level.self_test},
+                          {"platform", runsc_.platform}};
   if (auto wrote = write_file(note(), to_text(text)); !wrote) {
     log_event(LogLevel::kWarn, "sandbox.self_test_not_kept", {{"why", wrote.error().message}});
   }

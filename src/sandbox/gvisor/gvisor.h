@@ -38,6 +38,7 @@ class Gvisor {
   Result<HighLevel> test();
   Result<void> find_platform();
   std::filesystem::path note() const;
+  std::string key() const;
   std::optional<HighLevel> recall();
   void remember(const HighLevel& level) const;
 

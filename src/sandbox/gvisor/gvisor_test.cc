@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <set>
 
 #include "base/file.h"
 #include "sandbox/sandbox.h"
@@ -400,6 +401,30 @@ cd /run/bcai/root && mount --bind /dev dev && mount -t tmpfs none tmp
 exec /usr/sbin/chroot . /usr/bin/python3 -I -S -B -u /opt/bcai/guest.py
 )"));
   expect_refused(ran, "fails its self-test: high_guest_kernel");
+}
+
+// Of its self-test, below /run/bcai.
+TEST_F(NoGvisorTest, KeepsOneNoteOfARunscThatChanges) {
+  const std::string wrapper = instead("exec runsc \"$@\"");
+  const auto notes = [&] {
+    std::set<fs::path> found;
+    for (const auto& entry : fs::directory_iterator("/run/bcai")) {
+      if (!entry.path().filename().string().starts_with("high_")) continue;
+      const auto text = read_file(entry.path());
+      if (text && text->find(wrapper) != std::string::npos) found.insert(entry.path());
+    }
+    return found;
+  };
+  EXPECT_EQ(run_with(wrapper).out, "ran\n");
+  const std::set<fs::path> kept = notes();
+  ASSERT_EQ(kept.size(), 1U);
+  const auto before = read_file(*kept.begin());
+  ASSERT_TRUE(write_file(wrapper, "#!/bin/sh\n# another\nexec runsc \"$@\""));
+  chmod(wrapper.c_str(), 0755);
+  EXPECT_EQ(run_with(wrapper).out, "ran\n");
+  EXPECT_EQ(notes(), kept);
+  EXPECT_NE(*read_file(*kept.begin()), *before);
+  fs::remove(*kept.begin());
 }
 
 }  // namespace
