@@ -239,6 +239,8 @@ TEST_F(GvisorTest, TellsATasksOwnEndFromGvisors) {
   const std::pair<const char*, int> ends[] = {
       {"import os; os._exit(137)", 137},
       {"import os, signal; os.kill(os.getpid(), signal.SIGKILL)", 137},
+      {"import os, signal; os.killpg(0, signal.SIGKILL)", 137},
+      {"import os\nfor n in (1, 2, 3, 10, 34):\n    os.kill(1, n)", 0},
       {"import ctypes; ctypes.string_at(0)", 139},
       {"import bcai\nfor i in range(250): bcai.log_metric(f'm{i}', i)", 0},
       {"import os\nfor i in range(1000): os.write(3, b'{}\\n')\nos.write(3, b'{')", 0}};

@@ -12,7 +12,16 @@ import _sitebuiltins  # frozen
 import builtins
 import sys
 from _json import encode_basestring_ascii as quote
-from _signal import SIG_BLOCK, SIG_DFL, SIG_SETMASK, SIGTERM, getsignal, pthread_sigmask, signal
+from _signal import (
+    SIG_BLOCK,
+    SIG_DFL,
+    SIG_SETMASK,
+    SIGTERM,
+    getsignal,
+    pthread_sigmask,
+    signal,
+    valid_signals,
+)
 from _thread import get_ident
 from posix import (
     O_RDONLY,
@@ -31,6 +40,7 @@ from posix import (
     mkdir,
     open,
     register_at_fork,
+    setpgid,
     waitpid,
     write,
 )
@@ -75,7 +85,11 @@ def _become_second_process(proxy, tell_end=None):
     except OSError:
         return  # only one process is allowed: then the job is the first
     if child == 0:
+        if tell_end is not None:
+            setpgid(0, 0)
         return
+    # Linux keeps the others from process 1; gVisor does not, nor what is for its process group.
+    pthread_sigmask(SIG_SETMASK, valid_signals() - {SIGTERM})
     signal(SIGTERM, lambda *_: kill(child, SIGTERM))
     for fd in range(4 if tell_end is None else 3):
         try:
