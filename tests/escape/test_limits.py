@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Limits, many times over: every death is called by its right name, the CPU quota is kept, and a
 job that is cancelled or out of time is gone at once whatever it does."""
+import errno
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sandbox_host import has_runsc
 from sandbox_program import run_tasks
 
 SMALL = {"memory_bytes_max": 24_000_000, "disk_bytes_max": 64_000_000, "inodes_max": 100,
@@ -76,6 +78,63 @@ def test_out_of_memory_is_told_100_times_of_100(directory):
             wrong.append((asked["code"], report["outcome"], report["exit_code"], run["stderr"]))
         assert report["usage"]["memory_peak_bytes"] <= SMALL["memory_bytes_max"]
     assert not wrong
+
+
+HIGH = {
+    "disk": ("""
+written = 0
+try:
+    with open("/work/x", "wb", 0) as f:
+        for _ in range(80):
+            written += f.write(bytes(1_000_000))
+except OSError as error:
+    print(error.errno, 7_000_000 < written <= 8_000_000)
+""", "finished", 0, {"file_bytes_max": 100_000_000, "disk_bytes_max": 8_000_000}),
+    "inodes": ("""
+try:
+    for n in range(200):
+        open(f"/work/{n}", "w").close()
+except OSError as error:
+    print(error.errno, n < 100)
+""", "finished", 0, {}),
+    "processes": ("""
+import os, time
+for _ in range(2000):
+    if os.fork() == 0:
+        time.sleep(60)
+""", "over_processes", None, {"memory_bytes_max": 2_000_000_000}),
+    "time, deaf": ("""
+import signal
+for number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+while True:
+    pass
+""", "timed_out", 137, {"wall_ms_max": 1000, "grace_ms": 200}),
+    "time, asleep": ("import time; time.sleep(60)", "timed_out", None, {"wall_ms_max": 1000}),
+    "CPU time": ("while True: pass", "over_cpu", None, {"cpu_ms_max": 1500}),
+    "output": ("while True: print('x' * 10_000)", "over_output", None,
+               {"output_bytes_kill": 1_000_000}),
+}
+
+
+@pytest.mark.skipif(not has_runsc(), reason="needs runsc: apt-get install runsc")
+def test_limits_and_deaths_at_the_high_level(directory):
+    """Memory, each way three times, among other deaths; each other limit."""
+    cases = {f"{name} {n}": (code, "out_of_memory", None, {})
+             for name, code in OUT_OF_MEMORY.items() for n in range(3)}
+    cases |= {name: (*death, {}) for name, death in OTHER_DEATHS.items()} | HIGH
+    tasks = [task(code, **limits) for code, _, _, limits in cases.values()]
+    runs = dict(zip(cases, run_tasks(directory, tasks, parallel=2, start="high"), strict=True))
+    wrong = []
+    for name, (_, outcome, exit_code, _) in cases.items():
+        report = runs[name]["report"]
+        if report["outcome"] != outcome or exit_code not in (None, report["exit_code"]):
+            wrong.append((name, report["outcome"], report["exit_code"], report["detail"],
+                          runs[name]["stderr"]))
+    assert not wrong
+    for name in ("disk", "inodes"):
+        assert runs[name]["stdout"] == f"{errno.ENOSPC} True\n"
+    assert "more than 1024 processes" in runs["processes"]["report"]["detail"]
 
 
 PROCESSES = """
