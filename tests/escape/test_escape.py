@@ -387,7 +387,7 @@ def test_training_works_inside(directory, start):
     assert outputs["falls"] is True and outputs["scripted"] == 64
     assert outputs["squares"] == outputs["spawned"] == [0, 1, 4, 9]
     assert outputs["ran"] == "7\n" and outputs["temporary"] == 1000
-    assert report["denied_calls"] == {}  # what libraries try is not counted
+    assert not report["denied_calls"]  # what libraries try is not counted
     assert sorted(artifacts(run)) == ["outputs.safetensors", "outputs/model.pt"]
 
 
