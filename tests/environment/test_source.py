@@ -111,7 +111,7 @@ def test_a_build_that_fails_shows_the_end_of_what_it_said(prepare, index):
     refused = prepare("src", build_from_source=["src"])
     assert refused["code"] == "invalid_argument"
     assert refused["error"].startswith(
-        "building src 1.0 from source failed: no compiler here\nThe end of what backend said")
+        "building src 1.0 from source failed: no compiler here\n  The end of what backend said")
     assert len(refused["error"]) < 8000
 
 
