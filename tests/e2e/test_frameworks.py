@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """JAX and TensorFlow as requirements of a job, which trains and gives its losses back: some 400 MB
-from PyPI."""
+from PyPI. ./dev test frameworks"""
 
 from __future__ import annotations
 
