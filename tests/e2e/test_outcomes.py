@@ -42,8 +42,8 @@ def test_cancel_of_a_job_that_forks_and_ignores_signals(machine: OneMachine, cli
     job = client.create_job(STUBBORN, import_policy="off")
     job.execute(wait=False)
     assert next(job.stream_logs()) == "forked"
-    before = len(processes_of(machine.data, []))
-    assert before >= 20
+    running = set(processes_of(machine.data, []))
+    assert len(running) >= 21
     # What assert_nothing_left() looks for is there while a job runs.
     assert groups_of(machine.data)
     assert any(line.startswith("process") for line in leftovers(machine.data, []))
@@ -55,7 +55,8 @@ def test_cancel_of_a_job_that_forks_and_ignores_signals(machine: OneMachine, cli
     with pytest.raises(bcai.JobFailed) as caught:
         job.result()
     assert caught.value.outcome == "cancelled"
-    wait_until(lambda: len(processes_of(machine.data, [])) <= before - 20, 5, "all are dead")
+    # Meanwhile a zygote of this kind may have started, and its children: they are not counted.
+    wait_until(lambda: len(running - set(processes_of(machine.data, []))) >= 21, 5, "all are dead")
 
 
 def test_a_job_that_prints_a_gigabyte(client: SDK) -> None:
