@@ -4,10 +4,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from bcai import SDK
-from machine import Program, assert_nothing_left, free_port, run_command, wait_until
+from machine import (
+    Program,
+    assert_nothing_left,
+    free_port,
+    run_command,
+    wait_until,
+    walkable,
+)
 
 
 class NodeNetwork:
@@ -52,3 +61,12 @@ class NodeNetwork:
         for program in reversed(self.programs):
             program.stop()
         assert_nothing_left(self.directory / "node", [p.mark for p in self.programs])
+
+
+def started(factory: pytest.TempPathFactory, name: str, config: str) -> Iterator[NodeNetwork]:
+    """For a fixture to yield from: in a directory of its own, stopped at the end."""
+    directory = factory.mktemp(name)
+    walkable(directory)
+    network = NodeNetwork(directory, config)
+    yield network
+    network.stop()

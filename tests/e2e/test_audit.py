@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 from bcai import SDK
-from machine import ROOT, run_command, walkable
-from node_network import NodeNetwork
+from machine import ROOT, run_command
+from node_network import NodeNetwork, started
 
 DENIED = """
 import ctypes
@@ -38,11 +38,7 @@ for url in ("http://192.0.2.1:80/", "http://other.example/"):
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeNetwork]:
-    directory = tmp_path_factory.mktemp("audit")
-    walkable(directory)
-    network = NodeNetwork(directory, 'network: ["192.0.2.1:80"]\nindex_url: none\n')
-    yield network
-    network.stop()
+    yield from started(tmp_path_factory, "audit", 'network: ["192.0.2.1:80"]\nindex_url: none\n')
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from bcai import SDK, JobFailed
-from machine import ROOT, run_command, walkable
-from node_network import NodeNetwork
+from machine import ROOT, run_command
+from node_network import NodeNetwork, started
 
 sys.path.insert(0, str(ROOT / "tests/environment"))
 from package_index import Index
@@ -31,11 +31,7 @@ def index() -> Iterator[Index]:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory, index: Index) -> Iterator[NodeNetwork]:
-    directory = tmp_path_factory.mktemp("environments")
-    walkable(directory)
-    network = NodeNetwork(directory, f"uv: {UV}\nindex_url: {index.url}\n")
-    yield network
-    network.stop()
+    yield from started(tmp_path_factory, "environments", f"uv: {UV}\nindex_url: {index.url}\n")
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 from bcai import SDK
-from machine import walkable
-from node_network import NodeNetwork
+from node_network import started
 
 UV = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
 
@@ -55,12 +54,9 @@ def lacking() -> str:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SDK]:
-    directory = tmp_path_factory.mktemp("frameworks")
-    walkable(directory)
-    network = NodeNetwork(directory, f"uv: {UV}\n")
-    with network.client() as client:
-        yield client
-    network.stop()
+    for network in started(tmp_path_factory, "frameworks", f"uv: {UV}\n"):
+        with network.client() as client:
+            yield client
 
 
 @pytest.mark.skipif(bool(lacking()), reason=lacking())

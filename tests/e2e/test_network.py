@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from bcai import SDK
 from machine import run_command, walkable
-from node_network import NodeNetwork
+from node_network import NodeNetwork, started
 
 
 class Servers:
@@ -65,12 +65,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Servers:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory, servers: Servers) -> Iterator[NodeNetwork]:
-    directory = tmp_path_factory.mktemp("network")
-    walkable(directory)
     allowed = f'["127.0.0.2:{servers.allowed}", "*:{servers.other}"]'
-    network = NodeNetwork(directory, f"network: {allowed}\nindex_url: none\n")
-    yield network
-    network.stop()
+    yield from started(tmp_path_factory, "network", f"network: {allowed}\nindex_url: none\n")
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from machine import (
     wait_until,
     walkable,
 )
-from node_network import NodeNetwork
+from node_network import NodeNetwork, started
 
 # It prints the value whole and in two pieces, writes it into a file and into a file's name, gives
 # it as an output, as a tensor, as progress and as a metric's name, and ends with it.
@@ -219,11 +219,8 @@ print("asked", len(told))
 
 @pytest.fixture(scope="module")
 def networked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeNetwork]:
-    directory = tmp_path_factory.mktemp("networked")
-    walkable(directory)
-    network = NodeNetwork(directory, 'network: ["192.0.2.1:80"]\nindex_url: none\n')
-    yield network
-    network.stop()
+    config = 'network: ["192.0.2.1:80"]\nindex_url: none\n'
+    yield from started(tmp_path_factory, "networked", config)
 
 
 @pytest.mark.parametrize("level", ["standard", "high"])
