@@ -88,8 +88,8 @@ struct Environments::Impl {
                              const Tools& tools, const Work& work);
   Result<WheelOutcome> wheel_of(const packaging::LockedSource& source, bool ask,
                                 const TakeSource& take, const Work& work);
-  Result<Store::Built> build_wheel(const packaging::LockedSource& source, bool ask,
-                                   const fs::path& file, const fs::path& site,
+  Result<Store::Built> build_wheel(const packaging::LockedSource& source, const Lock& with,
+                                   bool ask, const fs::path& file, const fs::path& site,
                                    std::vector<std::string>* lacking, const Work& work);
 };
 

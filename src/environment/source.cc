@@ -210,7 +210,7 @@ Result<Environments::Impl::WheelOutcome> Environments::Impl::wheel_of(const Lock
       [&](const fs::path& site) -> Result<Store::Built> {
         BCAI_TRY(require_high(source.name));
         BCAI_TRY_ASSIGN(const fs::path file, take());
-        return build_wheel(source, ask, file, site, &outcome.lacking, work);
+        return build_wheel(source, with, ask, file, site, &outcome.lacking, work);
       },
       [&] { work.on_progress(fmt::format("waiting for {} to be built", source.file)); },
       work.cancellation);
@@ -224,14 +224,13 @@ Result<Environments::Impl::WheelOutcome> Environments::Impl::wheel_of(const Lock
   return outcome;
 }
 
-Result<Store::Built> Environments::Impl::build_wheel(const LockedSource& source, bool ask,
-                                                     const fs::path& file, const fs::path& site,
+Result<Store::Built> Environments::Impl::build_wheel(const LockedSource& source, const Lock& with,
+                                                     bool ask, const fs::path& file,
+                                                     const fs::path& site,
                                                      std::vector<std::string>* lacking,
                                                      const Work& work) {
   const std::string version(packaging::source_version(source.file, source.name));
   const std::string what = fmt::format("building {} {} from source", source.name, version);
-  Lock with = empty_lock();
-  with.packages = source.build_requirements;
   Store::Use environment;
   if (!with.packages.empty()) {
     const OnProgress tell = [&](std::string_view step) {

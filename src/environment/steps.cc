@@ -142,9 +142,7 @@ Result<sandbox::Report> Steps::run(const Step& step, const OnProgress& on_progre
                                    sandbox::Cancellation& cancellation) {
   BCAI_TRY(make_directories(step.scratch, 0700));
   const fs::path request = step.scratch / "request.json";
-  const fs::path package_index = step.scratch / "package_index.py";
   BCAI_TRY(write_file(request, to_text(step.request)));
-  BCAI_TRY(write_file(package_index, environment_files("python/package_index.py")));
   sandbox::Task task;
   task.id = fmt::format("environment_{}", ++count_);
   task.code = environment_files(step.script);
@@ -152,12 +150,14 @@ Result<sandbox::Report> Steps::run(const Step& step, const OnProgress& on_progre
   task.level = step.level;
   task.files = step.files;
   task.files.push_back({.path = "request.json", .source = request});
-  task.files.push_back({.path = "package_index.py", .source = package_index});
   task.imports_restricted = false;
   task.overlay = step.overlay;
   task.limits = step.limits;
   std::unique_ptr<net::Proxy> proxy;
   if (step.reaches_index) {
+    const fs::path package_index = step.scratch / "package_index.py";
+    BCAI_TRY(write_file(package_index, environment_files("python/package_index.py")));
+    task.files.push_back({.path = "package_index.py", .source = package_index});
     task.proxy = step.scratch / "proxy";
     BCAI_TRY(make_directories(task.proxy, 0755));
     BCAI_TRY_ASSIGN(proxy,
