@@ -72,8 +72,7 @@ def _number(what, value, finite=True):
 
 
 def _short(value):
-    text = _secrets.hide(repr(value))
-    return text if len(text) <= 80 else text[:77] + "..."
+    return _secrets.shorten(repr(value), 80)
 
 
 def __getattr__(name):

@@ -73,6 +73,12 @@ def _forms_of(text):
     return forms
 
 
+def shorten(text, characters):
+    """hide(), then at most so many characters; "..." stands for the rest."""
+    text = hide(text)
+    return text if len(text) <= characters else text[:characters - 3] + "..."
+
+
 def hide(text):
     """The text with *** for each value, one for those that touch or overlap: for what is cut before
     the engine masks it, since a part of a value would not be known."""

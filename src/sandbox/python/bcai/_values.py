@@ -123,5 +123,4 @@ def _is(where, what):
 
 
 def _short(key):
-    text = _secrets.hide(str.__repr__(key))
-    return text if len(text) <= 40 else text[:37] + "..."
+    return _secrets.shorten(str.__repr__(key), 40)
