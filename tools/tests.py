@@ -11,16 +11,36 @@ import time
 import xml.etree.ElementTree
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import checks
 import setup
 
 ROOT = setup.ROOT
-STAGES = ["check", "unit", "fuzz", "python", "escape", "environment", "docs", "e2e", "crash"]
+STAGES = ["check", "unit", "fuzz", "python", "escape", "limits", "environment", "docs", "e2e",
+          "crash"]
 # Only when named: one compiles everything once more, the other fetches 400 MB.
 ON_REQUEST = ["wheel", "frameworks"]
+PATHS = {
+    "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api", "tests/vm",
+               "tests/python_vm"],
+    "escape": ["tests/escape", "--ignore=tests/escape/test_limits.py"],
+    # Alone: it measures times.
+    "limits": ["tests/escape/test_limits.py"],
+    "environment": ["tests/environment"],
+    # Alone: it starts the network of the README, with nothing else on the machine.
+    "docs": ["tests/e2e/test_docs.py"],
+    "e2e": ["tests/e2e", *(f"--ignore=tests/e2e/test_{name}.py"
+                           for name in ("crash", "docs", "frameworks", "wheel"))],
+    "crash": ["tests/e2e/test_crash.py", "--dist=load"],
+    "wheel": ["tests/e2e/test_wheel.py"],
+    "frameworks": ["tests/e2e/test_frameworks.py"],
+}
 FUZZ_SECONDS = 3
+# Test programs at a time, whatever the machine has: the limits of sandboxes and the times within
+# which jobs must answer are tested beside little else.
+WORKERS = 2
 
 
 @dataclass
@@ -57,24 +77,36 @@ def count_report(report: pathlib.Path) -> Count:
 def unit(build: Callable[..., None]) -> Count:
     """The C++ tests, under address and undefined-behaviour sanitizers."""
     build("asan-ubsan")
+    return each_of("test", run_unit)
+
+
+def each_of(kind: str, run: Callable[[pathlib.Path], tuple[Count, str]], name: str = "") -> Count:
+    """Runs the programs *_KIND of the sanitizer build whose name contains this, WORKERS at a time;
+    what one printed stays together."""
+    programs = sorted(path for path in (ROOT / "build" / "asan-ubsan").rglob(f"*_{kind}")
+                      if path.is_file() and name in path.name)
     total = Count()
-    for program in sorted((ROOT / "build" / "asan-ubsan").rglob("*_test")):
-        if not program.is_file():
-            continue
-        with tempfile.TemporaryDirectory() as directory:
-            report = pathlib.Path(directory) / "report.xml"
-            done = subprocess.run(
-                [program, f"--gtest_output=xml:{report}", "--gtest_brief=1"],
-                cwd=ROOT, capture_output=True, text=True, errors="replace",
-            )
-            count = count_report(report) if report.exists() else Count(failed=1)
-        if done.returncode != 0:
-            print(done.stdout[-20_000:] + done.stderr[-20_000:])
-            count.failed = max(count.failed, 1)
-        print(f"  {program.name}: {count.passed} passed, {count.failed} failed, "
-              f"{count.skipped} skipped", flush=True)
-        total.add(count)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for count, text in pool.map(run, programs):
+            print(text, flush=True)
+            total.add(count)
     return total
+
+
+def run_unit(program: pathlib.Path) -> tuple[Count, str]:
+    with tempfile.TemporaryDirectory() as directory:
+        report = pathlib.Path(directory) / "report.xml"
+        done = subprocess.run(
+            [program, f"--gtest_output=xml:{report}", "--gtest_brief=1"],
+            cwd=ROOT, capture_output=True, text=True, errors="replace",
+        )
+        count = count_report(report) if report.exists() else Count(failed=1)
+    text = ""
+    if done.returncode != 0:
+        text = done.stdout[-20_000:] + done.stderr[-20_000:]
+        count.failed = max(count.failed, 1)
+    return count, (f"{text}  {program.name}: {count.passed} passed, {count.failed} failed, "
+                   f"{count.skipped} skipped")
 
 
 def fuzz(seconds: int, name: str = "") -> int:
@@ -86,10 +118,7 @@ def fuzz(seconds: int, name: str = "") -> int:
 def run_fuzzers(seconds: int, name: str = "") -> Count:
     """Each target for some seconds, from its corpus in tests/fuzz: a directory of what was written
     by hand, an archive of what long runs found to reach new code."""
-    total = Count()
-    for target in sorted((ROOT / "build" / "asan-ubsan").rglob("*_fuzz")):
-        if not target.is_file() or name not in target.name:
-            continue
+    def run(target: pathlib.Path) -> tuple[Count, str]:
         corpus = ROOT / "tests" / "fuzz" / target.name
         with tempfile.TemporaryDirectory() as scratch:
             command = [target, f"-max_total_time={seconds}", "-rss_limit_mb=1024", "-timeout=5",
@@ -101,13 +130,12 @@ def run_fuzzers(seconds: int, name: str = "") -> Count:
             done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
                                   errors="replace")
         runs = re.findall(r"Done (\d+) runs", done.stderr)
+        told = f"  {target.name}: {runs[0] if runs else 'failed after ?'} runs"
         if done.returncode == 0:
-            total.passed += 1
-        else:
-            total.failed += 1
-            print(done.stderr[-8000:])
-        print(f"  {target.name}: {runs[0] if runs else 'failed after ?'} runs", flush=True)
-    return total
+            return Count(passed=1), told
+        return Count(failed=1), done.stderr[-8000:] + told
+
+    return each_of("fuzz", run, name)
 
 
 def pytest(run_python: Callable[[list[str]], int], paths: list[str]) -> Count:
@@ -116,7 +144,8 @@ def pytest(run_python: Callable[[list[str]], int], paths: list[str]) -> Count:
         return Count()
     with tempfile.TemporaryDirectory() as directory:
         report = pathlib.Path(directory) / "report.xml"
-        code = run_python(["-m", "pytest", "-q", "-rs", f"--junitxml={report}", *present])
+        code = run_python(["-m", "pytest", "-q", "-rs", "-n", str(WORKERS),
+                           "--dist", "loadfile", f"--junitxml={report}", *present])
         count = count_report(report) if report.exists() else Count(failed=1)
     if code not in (0, 5):
         count.failed = max(count.failed, 1)
@@ -148,21 +177,7 @@ def run(stages: list[str], build: Callable[..., None],
         else:
             build("release", ["bcai", "sandbox_run", "environment_run", "onnx_run", "_vm",
                               "vm_bits"])
-            paths = {
-                "python": ["tests/tools", "tests/runner", "tests/policy", "tests/sdk", "tests/api",
-                           "tests/vm", "tests/python_vm"],
-                "escape": ["tests/escape"],
-                "environment": ["tests/environment"],
-                # Alone: it starts the network of the README, with nothing else on the machine.
-                "docs": ["tests/e2e/test_docs.py"],
-                "e2e": ["tests/e2e", "--ignore=tests/e2e/test_crash.py",
-                        "--ignore=tests/e2e/test_docs.py", "--ignore=tests/e2e/test_wheel.py",
-                        "--ignore=tests/e2e/test_frameworks.py"],
-                "frameworks": ["tests/e2e/test_frameworks.py"],
-                "wheel": ["tests/e2e/test_wheel.py"],
-                "crash": ["tests/e2e/test_crash.py"],
-            }[stage]
-            count = pytest(run_python, paths)
+            count = pytest(run_python, PATHS[stage])
         print(f"== {stage}: {count.passed} passed, {count.failed} failed, "
               f"{count.skipped} skipped in {time.monotonic() - began:.0f} s", flush=True)
         total.add(count)

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,7 +157,7 @@ ENDED = ("succeeded", "failed", "cancelled", "expired", "held", "lost", "dispute
 
 @pytest.mark.timeout(1200)
 def test_nothing_is_lost_when_everything_is_killed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     assert find_program() is not None
     walkable(tmp_path)
@@ -194,17 +195,15 @@ def test_nothing_is_lost_when_everything_is_killed(
     shown = run_command(tmp_path, ["audit", "show", str(tmp_path / "node" / "audit")])
     assert all(id in shown.stdout for id, record in records.items() if record.attempts)
     assert_nothing_left(tmp_path, network.marks)
-    with capsys.disabled():
-        print(
-            f"\ncrash test, seed {SEED}: {kills.total()} kills {dict(kills)}, "
-            f"{len(records)} jobs, {retried} of them in several attempts, "
-            f"{time.monotonic() - began:.0f} s"
-        )
+    tell(
+        f"seed {SEED}: {kills.total()} kills {dict(kills)}, {len(records)} jobs, "
+        f"{retried} of them in several attempts, {time.monotonic() - began:.0f} s"
+    )
 
 
 @pytest.mark.timeout(1200)
 def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tell: Callable[[str], None]
 ) -> None:
     """A zygote, its whole container, a process that waits for a job or takes one, a process of a
     gVisor that waits or runs a job, the node."""
@@ -250,13 +249,11 @@ def test_nothing_is_lost_when_what_jobs_start_from_is_killed(
     assert starts["warm"] + starts["forked"] > KILLS, starts
     assert levels["high"] > KILLS or not HAS_RUNSC, levels
     assert lost > 0 or kills["gvisor"] < 5, kills
-    with capsys.disabled():
-        print(
-            f"\ncrash test of warm starts, seed {SEED}: {kills.total()} kills {dict(kills)}, "
-            f"{len(records)} jobs {dict(levels)}, started {dict(starts)}, {retried} of them in "
-            f"several attempts, {lost} attempts ended with their gVisor, "
-            f"{time.monotonic() - began:.0f} s"
-        )
+    tell(
+        f"seed {SEED}: {kills.total()} kills {dict(kills)}, {len(records)} jobs {dict(levels)}, "
+        f"started {dict(starts)}, {retried} of them in several attempts, "
+        f"{lost} attempts ended with their gVisor, {time.monotonic() - began:.0f} s"
+    )
 
 
 def zygotes_of(node: Program) -> list[int]:

@@ -101,7 +101,7 @@ def test_the_same_lock_gives_the_same_files(prepare, index, tmp_path):
     assert prepare.one("top", state_directory=str(tmp_path / "c"))["lock"] != first["lock"]
 
 
-def test_two_at_once_build_once_and_the_next_use_is_at_hand(prepare, index):
+def test_two_at_once_build_once_and_the_next_use_is_at_hand(prepare, index, tell):
     index.add("tool", requires=["more"])
     index.add("more")
     same = {"requirements": ["tool"], "hold": True}
@@ -111,7 +111,7 @@ def test_two_at_once_build_once_and_the_next_use_is_at_hand(prepare, index):
     assert sum("building 1 of 2" in made["progress"] for made in first) == 1
     assert second[0]["progress"] == []
     # 20 ms is the bar; a machine that is busy gets more.
-    print("second use, ms:", second[0]["ms"])
+    tell(f"second use: {second[0]['ms']} ms")
 
 
 def test_a_later_process_uses_what_an_earlier_one_built(prepare, index):

@@ -391,9 +391,9 @@ def test_training_works_inside(directory, start):
     assert sorted(artifacts(run)) == ["outputs.safetensors", "outputs/model.pt"]
 
 
-def test_the_suite_has_teeth(host, directory, runs):
+def test_the_suite_has_teeth(host, directory, runs, tell):
     """Run after all others: without seccomp, attacks work that it holds back."""
     bare = dict(zip(TEETH, host.run(directory, TEETH, parallel=2, seccomp=False), strict=True))
     flipped = [name for name, run in bare.items() if any(line.get("worked") for line in lines(run))]
-    print(f"without seccomp {len(flipped)} of {len(TEETH)} work: {', '.join(flipped)}")
+    tell(f"without seccomp {len(flipped)} of {len(TEETH)} work: {', '.join(flipped)}")
     assert len(flipped) >= 8, flipped

@@ -104,7 +104,7 @@ def descriptors_of(name, counts, stop):
         time.sleep(0.2)
 
 
-def test_nothing_is_left(tmp_path):
+def test_nothing_is_left(tmp_path, tell):
     parent = f"bcai_left_{os.getpid()}"
     before = mounts(), namespaces()
     counts, stop = [], threading.Event()
@@ -135,6 +135,6 @@ def test_nothing_is_left(tmp_path):
     # As many late as early, without the engine's start and end, give or take those of two jobs.
     fifth = len(counts) // 5
     early, late = median(counts[fifth:2 * fifth]), median(counts[3 * fifth:4 * fifth])
-    print(f"{JOBS} jobs, {dict(starts)}, {high} of the high level; descriptors of the engine: "
-          f"{early} early, {late} late")
+    tell(f"{JOBS} jobs, {dict(starts)}, {high} of the high level; descriptors of the engine: "
+         f"{early} early, {late} late")
     assert late <= early + 12

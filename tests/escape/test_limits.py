@@ -240,11 +240,11 @@ def expect_unless_busy(holds, seen):
     assert holds, seen
 
 
-def assert_gone_at_once(times):
+def assert_gone_at_once(times, tell):
     """Of 100 ends, in milliseconds: p99 at most 100 ms."""
     times = sorted(times)
     assert len(times) == 100
-    print(f"p50 {times[49]:.0f} ms, p99 {times[98]:.0f} ms, max {times[99]:.0f} ms")
+    tell(f"p50 {times[49]:.0f} ms, p99 {times[98]:.0f} ms, max {times[99]:.0f} ms")
     expect_unless_busy(times[98] <= 100, f"p99 {times[98]:.0f} ms")
 
 
@@ -259,16 +259,16 @@ def end_resisting(directory, outcome, limits=(), **more):
     return runs
 
 
-def test_cancelled_jobs_are_gone_at_once(directory):
+def test_cancelled_jobs_are_gone_at_once(directory, tell):
     """From the cancellation to nothing left, results collected."""
     runs = end_resisting(directory, "cancelled", cancel_after_ms=300)
-    assert_gone_at_once(run["cancel_to_end_ms"] for run in runs)
+    assert_gone_at_once((run["cancel_to_end_ms"] for run in runs), tell)
 
 
-def test_jobs_beyond_their_time_are_gone_at_once(directory):
+def test_jobs_beyond_their_time_are_gone_at_once(directory, tell):
     """From the end of the grace, which they let pass, to an empty control group."""
     runs = end_resisting(directory, "timed_out", {"wall_ms_max": 200, "grace_ms": 50})
-    assert_gone_at_once(run["report"]["overtime_ms"] for run in runs)
+    assert_gone_at_once((run["report"]["overtime_ms"] for run in runs), tell)
 
 
 @pytest.mark.parametrize("kept", [1, 4096, 100_000])

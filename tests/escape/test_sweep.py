@@ -53,14 +53,14 @@ def numbers_of(ranges):
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
 @pytest.mark.parametrize("start", ["cold", "warm", pytest.param("high", marks=pytest.mark.skipif(
     not has_runsc(), reason="needs runsc: apt-get install runsc"))])
-def test_the_reachable_system_calls_are_held(tmp_path, start):
+def test_the_reachable_system_calls_are_held(tmp_path, start, tell):
     task = {"code": PRELUDE + CODE, "imports_restricted": False,
             "limits": {"wall_ms_max": 60_000, "output_bytes_max": 100_000,
                        "denied_calls_max": 1_000_000}}
     run = run_tasks(tmp_path, [task], start=start)[0]
     reachable = lines(run)[-1]["reachable"]
     runtime = run["report"]["runtime"]
-    print(f"{start}, {runtime}: {len(reachable)} system calls of 512 numbers reach the kernel")
+    tell(f"{start}, {runtime}: {len(reachable)} system calls of 512 numbers reach the kernel")
     if start == "high" and not runtime.startswith(HIGH_RELEASE):
         pytest.skip(f"held for {HIGH_RELEASE}; of {runtime} {len(reachable)} reach its kernel")
     held = numbers_of(HIGH_RANGES if start == "high" else RANGES)
@@ -139,7 +139,7 @@ def gvisor_of(directory):
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers are those of x86-64")
 @pytest.mark.skipif(not has_runsc(), reason="needs runsc: apt-get install runsc")
-def test_what_gvisor_may_ask_of_the_machine_is_held(tmp_path):
+def test_what_gvisor_may_ask_of_the_machine_is_held(tmp_path, tell):
     task = {"code": "import time; time.sleep(2)", "imports_restricted": False}
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(run_tasks, tmp_path, [task], start="high")
@@ -149,7 +149,7 @@ def test_what_gvisor_may_ask_of_the_machine_is_held(tmp_path):
         program = filter_of(process)
         runtime = run.result()[0]["report"]["runtime"]
     allowed = {number for number in range(512) if allows(program, number)}
-    print(f"{runtime}: {len(allowed)} system calls of 512 numbers reach the machine's kernel")
+    tell(f"{runtime}: {len(allowed)} system calls of 512 numbers reach the machine's kernel")
     assert 0 < len(allowed) < 100
     if runtime != HIGH_RELEASE + " (ptrace)":
         pytest.skip(f"held for {HIGH_RELEASE} (ptrace); {len(allowed)} of {runtime}")

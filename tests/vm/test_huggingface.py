@@ -77,7 +77,7 @@ def ids(*shape: int) -> np.ndarray:
     return np.random.default_rng(7).integers(0, VOCABULARY, shape).astype(np.int32)
 
 
-def compare(what: str, got: np.ndarray, model, forward, capsys) -> None:
+def compare(what: str, got: np.ndarray, model, forward, tell) -> None:
     """With the model in float64 and in f32; prints the differences and bounds them."""
     wanted = []
     for precision in (torch.float64, torch.float32):
@@ -89,9 +89,8 @@ def compare(what: str, got: np.ndarray, model, forward, capsys) -> None:
     near = np.abs(got - exact).max() / largest
     as_torch = np.abs(got - rounded).max() / largest
     torch_near = np.abs(rounded - exact).max() / largest
-    with capsys.disabled():
-        print(f"\n  {what}: from float64 {near:.1e}, from torch's f32 {as_torch:.1e}; "
-              f"torch's f32 from float64 {torch_near:.1e}")
+    tell(f"{what}: from float64 {near:.1e}, from torch's f32 {as_torch:.1e}; "
+         f"torch's f32 from float64 {torch_near:.1e}")
     assert near <= RELATIVE and as_torch <= RELATIVE
 
 
@@ -138,7 +137,7 @@ ENCODERS = {
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_encoder(name, home, capsys):
+def test_encoder(name, home, tell):
     model = spread(ENCODERS[name]())
     home.save(model)
     home.load()
@@ -153,12 +152,12 @@ def test_encoder(name, home, capsys):
     trunk = getattr(model, model.base_model_prefix, model)
     given = {key: torch.from_numpy(value).long() for key, value in inputs.items()}
     compare(f"{name} last_hidden_state", got["last_hidden_state"], trunk,
-            lambda m: m(**given).last_hidden_state, capsys)
+            lambda m: m(**given).last_hidden_state, tell)
     has_pooler = getattr(trunk, "pooler", None) is not None
     assert ("pooler_output" in got) == has_pooler
     if has_pooler:
         compare(f"{name} pooler_output", got["pooler_output"], trunk,
-                lambda m: m(**given).pooler_output, capsys)
+                lambda m: m(**given).pooler_output, tell)
     # What stands under the mask changes nothing, and neither does the batch, to the bit.
     other = {key: value.copy() for key, value in inputs.items()}
     other["input_ids"][1, 7:] = 1 if name == "roberta" else 9
@@ -228,7 +227,7 @@ def decode(home: Home, tokens: np.ndarray, pieces: list[int], *options: str) -> 
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_decoder(name, home, capsys):
+def test_decoder(name, home, tell):
     model = spread(DECODERS[name]())
     home.save(model)
     home.load()
@@ -240,7 +239,7 @@ def test_decoder(name, home, capsys):
             return m(torch.from_numpy(tokens).long()).last_hidden_state @ m.wte.weight.T
         return m(torch.from_numpy(tokens).long()).logits
 
-    compare(name, logits, model, forward, capsys)
+    compare(name, logits, model, forward, tell)
     # A prompt and then token by token, in pieces, or alone: the same bits.
     assert np.array_equal(decode(home, tokens, [5, *[1] * 7]), logits)
     assert np.array_equal(decode(home, tokens, [1, 4, 7]), logits)
@@ -281,14 +280,14 @@ def test_more_layers_than_an_instruction_has_operands(home):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_weights(dtype, home, capsys):
+def test_half_weights(dtype, home, tell):
     directory = home.save(spread(llama(tie_word_embeddings=True)).to(dtype))
     home.load()
     # Read back, because .to() rounds the angles' frequencies too, which are no weights.
     model = transformers.LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
     tokens = ids(1, 9)
     compare(f"llama {dtype}", decode(home, tokens, [9]), model,
-            lambda m: m(torch.from_numpy(tokens).long()).logits, capsys)
+            lambda m: m(torch.from_numpy(tokens).long()).logits, tell)
 
 
 def test_shards(home):
@@ -375,7 +374,7 @@ MINILM = os.environ.get("BCAI_MINILM", "")
 
 
 @pytest.mark.skipif(not MINILM, reason="needs all-MiniLM-L6-v2: BCAI_MINILM=DIRECTORY")
-def test_minilm(home, capsys):
+def test_minilm(home, tell):
     """The sentence that means the same is nearer, and the numbers are those of transformers."""
     home.bcai("import", MINILM, "-o", "model.bcvm")
     tokenizer = transformers.AutoTokenizer.from_pretrained(MINILM, local_files_only=True)
@@ -385,13 +384,12 @@ def test_minilm(home, capsys):
                       padding=True, return_tensors="pt")
     got = home.run({key: value.numpy().astype(np.int32) for key, value in given.items()})
     compare("all-MiniLM-L6-v2", got["last_hidden_state"], model,
-            lambda m: m(**given).last_hidden_state, capsys)
+            lambda m: m(**given).last_hidden_state, tell)
     mask = given["attention_mask"].numpy()[:, :, None]
     mean = (got["last_hidden_state"] * mask).sum(1) / mask.sum(1)
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
     near, far = mean[0] @ mean[1], mean[0] @ mean[2]
-    with capsys.disabled():
-        print(f"  cosine of the paraphrase {near:.4f}, of another subject {far:.4f}")
+    tell(f"cosine of the paraphrase {near:.4f}, of another subject {far:.4f}")
     assert near > 0.5 > far
 
 

@@ -38,7 +38,7 @@ ATOL = 1e-4
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_as_onnxruntime(name, tmp_path, capsys):
+def test_as_onnxruntime(name, tmp_path, tell):
     kind, inputs, values, options = MODELS[name]
     model = silero_vad() if kind == "vad" else ocr(kind)
     case = {"name": name, "model": str(model), "inputs": {}, "values": {}, **options}
@@ -56,6 +56,5 @@ def test_as_onnxruntime(name, tmp_path, capsys):
         differences.append(float(numpy.abs(got - wanted).max()))
         assert differences[-1] <= ATOL
         assert numpy.abs(wanted).max() > 0.01, "the model says nothing about this input"
-    with capsys.disabled():
-        print(f"\n  {name}: {outcome['instructions']} instructions, largest difference "
-              f"{max(differences):.2g}")
+    tell(f"{name}: {outcome['instructions']} instructions, largest difference "
+         f"{max(differences):.2g}")

@@ -205,7 +205,7 @@ def results(tmp_path_factory):
             for name, folder in folders.items()}, others
 
 
-def test_every_case_passes_or_is_excluded(results, capsys):
+def test_every_case_passes_or_is_excluded(results, tell):
     outcomes, others = results
     wrong, excluded, passed = [], {}, 0
     for name, why in outcomes.items():
@@ -218,10 +218,8 @@ def test_every_case_passes_or_is_excluded(results, capsys):
             excluded.setdefault(reason, []).append(name)
         else:
             passed += 1
-    with capsys.disabled():
-        total = len(outcomes)
-        print(f"\n  {passed} of {total} cases of imported operators pass "
-              f"(rtol {RTOL}, atol {ATOL}); {others} are of other operators")
-        for reason, names in excluded.items():
-            print(f"  excluded {len(names)}: {reason}: {', '.join(names)}")
+    tell(f"{passed} of {len(outcomes)} cases of imported operators pass "
+         f"(rtol {RTOL}, atol {ATOL}); {others} are of other operators")
+    for reason, names in excluded.items():
+        tell(f"excluded {len(names)}: {reason}: {', '.join(names)}")
     assert not wrong, "\n".join(wrong)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Silero-VAD from the command line hears speech as it does in onnxruntime, chunk after chunk."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from whole_models import RATE, silero_vad, speech
 CHUNK, CONTEXT = 512, 64  # samples; the context is the end of the chunk before
 
 
-def test_as_onnxruntime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_as_onnxruntime(tmp_path: Path, tell: Callable[[str], None]) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: ./dev setup")
     model = silero_vad()
     bcai_vm(tmp_path, "import", model, "-o", "vad.bcvm", "--value", f"sr={RATE}",
@@ -34,5 +35,4 @@ def test_as_onnxruntime(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert max(differences) < 1e-4
     spoken = "".join("#" if probability > 0.5 else "." for probability in heard)
     assert len(spoken.replace(".", " ").split()) == 3, f"three words are said: {spoken}"
-    with capsys.disabled():
-        print(f"\n  {len(sound) / RATE:.1f} s, largest difference {max(differences):.2g}: {spoken}")
+    tell(f"{len(sound) / RATE:.1f} s, largest difference {max(differences):.2g}: {spoken}")
