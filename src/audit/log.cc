@@ -14,12 +14,6 @@ namespace {
 
 constexpr size_t kTornShownMax = 65'536;
 
-Result<void> sync_directory(const std::filesystem::path& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || fsync(fd.get()) != 0) return errno_error(errno, "sync " + path.string());
-  return {};
-}
-
 Error broken(std::string_view why, const std::filesystem::path& directory) {
   return error(ErrorCode::kDataLoss,
                "the audit log is broken: {} (keep it for whoever looks into that; moved away, "

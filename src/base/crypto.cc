@@ -21,10 +21,6 @@ int hex_digit(char c) {
   return -1;
 }
 
-const unsigned char* as_bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
-
 }  // namespace
 
 std::string to_hex(std::span<const uint8_t> bytes) {

@@ -14,6 +14,11 @@
 
 namespace bcai {
 
+// The text as OpenSSL and libsodium take it.
+inline const unsigned char* as_bytes(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
 std::string to_hex(std::span<const uint8_t> bytes);
 Result<std::string> from_hex(std::string_view text);  // the bytes, as a string
 // RFC 4648, with padding.

@@ -243,6 +243,21 @@ void Decoder::read_word(std::string_view key, std::string& out,
   out = word;
 }
 
+void Decoder::read_each(std::string_view key, size_t count_max,
+                        const std::function<void(Decoder&)>& read_element) {
+  const json::value* list = take(key);
+  if (list == nullptr) return;
+  if (!list->is_array() || list->get_array().size() > count_max) {
+    add(key, fmt::format("expected an array of at most {} elements", count_max));
+    return;
+  }
+  size_t index = 0;
+  for (const json::value& element : list->get_array()) {
+    Decoder decoder(element, fmt::format("{}/{}", pointer_to(key), index++), findings_);
+    read_element(decoder);
+  }
+}
+
 void Decoder::refuse_unknown() {
   if (object_ == nullptr) return;
   for (const auto& member : *object_) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -34,6 +35,8 @@ struct IntRange {
   int64_t min = INT64_MIN;
   int64_t max = INT64_MAX;
 };
+// Of what is counted or measured: a few such add up without overflow.
+inline constexpr IntRange kCount{0, INT64_MAX / 4};
 struct FloatRange {
   double min = -1e300;
   double max = 1e300;
@@ -70,6 +73,10 @@ class Decoder {
       read(key, out, limits...);
     }
   }
+
+  // Calls `read_element` with a decoder for each element of an array.
+  void read_each(std::string_view key, size_t count_max,
+                 const std::function<void(Decoder&)>& read_element);
 
   // The member, or nullptr when absent or null. Marks the key as known.
   const json::value* take(std::string_view key);

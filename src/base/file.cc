@@ -10,16 +10,6 @@
 #include <cerrno>
 
 namespace bcai {
-namespace {
-
-Result<void> sync_directory(const std::filesystem::path& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || fsync(fd.get()) != 0) return errno_error(errno, "sync " + path.string());
-  return {};
-}
-
-}  // namespace
-
 void UniqueFd::reset(int fd) {
   if (fd_ >= 0) close(fd_);
   fd_ = fd;
@@ -41,6 +31,12 @@ Result<std::string> read_file(const std::filesystem::path& path, int64_t bytes_m
                    bytes_max);
     }
   }
+}
+
+Result<void> sync_directory(const std::filesystem::path& path) {
+  UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || fsync(fd.get()) != 0) return errno_error(errno, "sync " + path.string());
+  return {};
 }
 
 Result<void> write_all(int fd, std::string_view data) {

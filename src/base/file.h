@@ -43,6 +43,9 @@ enum class Durability { kCached, kSynced };
 Result<void> write_file(const std::filesystem::path& path, std::string_view data,
                         Durability durability = Durability::kCached, unsigned mode = 0644);
 
+// A name that was made in it, or removed, is on disk when it returns.
+Result<void> sync_directory(const std::filesystem::path& path);
+
 Result<void> write_all(int fd, std::string_view data);
 
 // Like mkdir -p. A directory that is made gets `mode`.

@@ -255,12 +255,6 @@ std::string default_name(const JobSpec& spec) {
   return base == "main.py" ? "job" : base.substr(0, base.rfind('.'));
 }
 
-json::array strings(const std::vector<std::string>& texts) {
-  json::array array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
-
 }  // namespace
 
 bool builds_from_source(const JobSpec& spec) {
@@ -329,7 +323,7 @@ json::value encode(const JobSpec& spec, bool with_code) {
     out["code"] = spec.code;
   }
   out["filename"] = spec.filename;
-  out["arguments"] = strings(spec.arguments);
+  out["arguments"] = json::value_from(spec.arguments);
   json::array files;
   for (const InputFile& file : spec.files) {
     files.push_back(
@@ -339,14 +333,14 @@ json::value encode(const JobSpec& spec, bool with_code) {
   json::object environment;
   for (const auto& [name, text] : spec.environment) environment[name] = text;
   out["environment"] = std::move(environment);
-  out["secrets"] = strings(spec.secrets);
-  out["requirements"] = strings(spec.requirements);
+  out["secrets"] = json::value_from(spec.secrets);
+  out["requirements"] = json::value_from(spec.requirements);
   if (!spec.build_from_source.empty()) {
-    out["build_from_source"] = strings(spec.build_from_source);
+    out["build_from_source"] = json::value_from(spec.build_from_source);
   }
   out["python_version"] = spec.python_version;
   if (spec.environment_lock) out["environment_lock"] = packaging::encode(*spec.environment_lock);
-  out["network"] = json::object{{"allow", strings(spec.network_allow)}};
+  out["network"] = json::object{{"allow", json::value_from(spec.network_allow)}};
   out["security_level"] = spec.security_level;
   out["hardware"] =
       json::object{{"cpu_cores", static_cast<double>(spec.hardware.cpu_millicores) / 1000},
@@ -362,7 +356,7 @@ json::value encode(const JobSpec& spec, bool with_code) {
   out["output_bytes_max"] = spec.output_bytes_max;
   out["max_retries"] = spec.max_retries;
   out["import_policy"] = spec.import_policy;
-  out["allowed_imports"] = strings(spec.allowed_imports);
+  out["allowed_imports"] = json::value_from(spec.allowed_imports);
   return out;
 }
 

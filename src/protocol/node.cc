@@ -2,41 +2,11 @@
 #include "protocol/node.h"
 
 #include <algorithm>
-#include <functional>
 
 namespace bcai {
 namespace {
 
-constexpr IntRange kCount{0, INT64_MAX / 4};
 constexpr size_t kAttemptsMax = 10'000;
-
-json::array strings(const std::vector<std::string>& texts) {
-  json::array array;
-  for (const std::string& text : texts) array.emplace_back(text);
-  return array;
-}
-
-json::object string_map(const std::map<std::string, std::string>& map) {
-  json::object object;
-  for (const auto& [key, text] : map) object[key] = text;
-  return object;
-}
-
-// Calls `read` with a decoder for each element of an array member.
-void each(Decoder& in, std::string_view key, size_t count_max,
-          const std::function<void(Decoder&)>& read) {
-  const json::value* list = in.take(key);
-  if (list == nullptr) return;
-  if (!list->is_array() || list->get_array().size() > count_max) {
-    in.add(key, fmt::format("expected an array of at most {} elements", count_max));
-    return;
-  }
-  size_t index = 0;
-  for (const json::value& element : list->get_array()) {
-    Decoder decoder(element, fmt::format("{}/{}", in.pointer_to(key), index++), in.findings());
-    read(decoder);
-  }
-}
 
 template <typename T>
 void require_id(Decoder& in, std::string_view key, T& id) {
@@ -84,21 +54,21 @@ json::value encode(const Capabilities& capabilities) {
                       {"kernel", capabilities.kernel},
                       {"architecture", capabilities.architecture},
                       {"cpu_model", capabilities.cpu_model},
-                      {"instruction_sets", strings(capabilities.instruction_sets)},
+                      {"instruction_sets", json::value_from(capabilities.instruction_sets)},
                       {"cpu_millicores", capabilities.cpu_millicores},
                       {"memory_bytes", capabilities.memory_bytes},
                       {"disk_bytes", capabilities.disk_bytes},
                       {"slots", capabilities.slots},
                       {"gpus", std::move(gpus)},
                       {"sandbox_runtime", capabilities.sandbox_runtime},
-                      {"security_levels", strings(capabilities.security_levels)},
+                      {"security_levels", json::value_from(capabilities.security_levels)},
                       {"self_test", std::move(self_test)},
                       {"strangers", capabilities.strangers},
-                      {"packages", string_map(capabilities.packages)},
+                      {"packages", json::value_from(capabilities.packages)},
                       {"python_version", capabilities.python_version},
                       {"environments", capabilities.environments},
-                      {"network", strings(capabilities.network)},
-                      {"labels", string_map(capabilities.labels)}};
+                      {"network", json::value_from(capabilities.network)},
+                      {"labels", json::value_from(capabilities.labels)}};
 }
 
 Capabilities decode_capabilities(const json::value& value, std::vector<Finding>* findings) {
@@ -115,7 +85,7 @@ Capabilities decode_capabilities(const json::value& value, std::vector<Finding>*
   in.require("memory_bytes", out.memory_bytes, kCount);
   in.require("disk_bytes", out.disk_bytes, kCount);
   in.require("slots", out.slots, IntRange{0, 10'000});
-  each(in, "gpus", 64, [&](Decoder& element) {
+  in.read_each("gpus", 64, [&](Decoder& element) {
     Gpu gpu;
     element.require("model", gpu.model, TextLimit{1, 128});
     element.require("memory_bytes", gpu.memory_bytes, kCount);
@@ -124,7 +94,7 @@ Capabilities decode_capabilities(const json::value& value, std::vector<Finding>*
   });
   in.read("sandbox_runtime", out.sandbox_runtime, {.bytes_max = 128});
   in.read("security_levels", out.security_levels, 8, {.bytes_min = 1, .bytes_max = 16});
-  each(in, "self_test", 100, [&](Decoder& element) {
+  in.read_each("self_test", 100, [&](Decoder& element) {
     SelfTestLine line;
     element.require("name", line.name, TextLimit{1, 64});
     element.require("holds", line.holds);
@@ -232,7 +202,7 @@ Heartbeat decode_heartbeat(const json::value& value, std::vector<Finding>* findi
   } else {
     in.add("free", "is required");
   }
-  each(in, "attempts", kAttemptsMax, [&](Decoder& element) {
+  in.read_each("attempts", kAttemptsMax, [&](Decoder& element) {
     HeartbeatAttempt attempt;
     require_id(element, "attempt_id", attempt.attempt);
     element.require("epoch", attempt.epoch, kCount);
@@ -264,7 +234,7 @@ HeartbeatReply decode_heartbeat_reply(const json::value& value, std::vector<Find
   HeartbeatReply out;
   Decoder in(value, "", findings);
   in.require("interval_ms", out.interval_ms, IntRange{1, 3'600'000});
-  each(in, "attempts", kAttemptsMax, [&](Decoder& element) {
+  in.read_each("attempts", kAttemptsMax, [&](Decoder& element) {
     HeartbeatReply::Item item;
     require_id(element, "attempt_id", item.attempt);
     std::string action;

@@ -1,29 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol/result.h"
 
-#include <functional>
 #include <set>
 
 namespace bcai {
 namespace {
-
-constexpr IntRange kCount{0, INT64_MAX / 4};
-
-// Calls `read` with a decoder for each element of an array member.
-void each(Decoder& in, std::string_view key, size_t count_max,
-          const std::function<void(Decoder&)>& read) {
-  const json::value* list = in.take(key);
-  if (list == nullptr) return;
-  if (!list->is_array() || list->get_array().size() > count_max) {
-    in.add(key, fmt::format("expected an array of at most {} elements", count_max));
-    return;
-  }
-  size_t index = 0;
-  for (const json::value& element : list->get_array()) {
-    Decoder decoder(element, fmt::format("{}/{}", in.pointer_to(key), index++), in.findings());
-    read(decoder);
-  }
-}
 
 std::optional<Sha256> read_digest(Decoder& in, std::string_view key) {
   std::string text;
@@ -204,16 +185,16 @@ AttemptResult decode_attempt_result(const json::value& value, std::vector<Findin
       in.add("outputs", "expected an object");
     }
   }
-  each(in, "tensors", 10'000,
-       [&](Decoder& element) { result.tensors.push_back(read_tensor(element)); });
-  each(in, "left_out", 10'000, [&](Decoder& element) {
+  in.read_each("tensors", 10'000,
+               [&](Decoder& element) { result.tensors.push_back(read_tensor(element)); });
+  in.read_each("left_out", 10'000, [&](Decoder& element) {
     LeftOut item;
     element.require("name", item.name);
     element.require("reason", item.reason);
     result.left_out.push_back(std::move(item));
   });
   std::set<std::string> artifact_names;
-  each(in, "artifacts", 10'000, [&](Decoder& element) {
+  in.read_each("artifacts", 10'000, [&](Decoder& element) {
     ArtifactRef artifact;
     std::string sha256;
     element.require("name", artifact.name, TextLimit{1, 1024});

@@ -13,7 +13,7 @@ json::value digest_or_null(const std::optional<Sha256>& digest) {
   return digest ? json::value(digest->text()) : json::value(nullptr);
 }
 
-std::optional<Sha256> read_digest(Decoder& in, std::string_view key) {
+std::optional<Sha256> read_commitment(Decoder& in, std::string_view key) {
   const json::value* value = in.take(key);
   if (value == nullptr || value->is_null()) return std::nullopt;
   if (value->is_string()) {
@@ -39,7 +39,7 @@ ReplicaAnswer decode_answer(Decoder& in) {
   read_id(in, "attempt_id", answer.attempt);
   read_id(in, "node_id", answer.node);
   in.read("node_name", answer.node_name);
-  answer.commitment = read_digest(in, "commitment");
+  answer.commitment = read_commitment(in, "commitment");
   if (const json::value* agrees = in.take("agrees"); agrees != nullptr && agrees->is_bool()) {
     answer.agrees = agrees->get_bool();
   }
@@ -83,7 +83,7 @@ Verification decode_verification(const json::value& value, std::vector<Finding>*
   }
   if (!known) in.add("verdict", "is not known");
   in.read("reason", out.reason);
-  out.rerun_commitment = read_digest(in, "rerun_commitment");
+  out.rerun_commitment = read_commitment(in, "rerun_commitment");
   const json::value* answers = in.take("answers");
   if (answers == nullptr || !answers->is_array()) {
     in.add("answers", "expected a list");

@@ -15,12 +15,6 @@ namespace {
 
 constexpr size_t kUploadsKept = 64;  // digests in memory, of each stripe
 
-Result<void> sync_directory(const std::filesystem::path& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd || fsync(fd.get()) != 0) return errno_error(errno, "sync " + path.string());
-  return {};
-}
-
 // Whose part a file of this name is.
 std::optional<std::pair<Sha256, IdBytes>> read_part_name(std::string_view name) {
   const size_t dot = name.find('.');

@@ -79,12 +79,6 @@ Result<Scan> scan(int fd, const std::string& path) {
 // No further record of the largest size fits: from here on anything may be dropped.
 bool is_full(int64_t size, int64_t bytes_max) { return size > bytes_max - kRecordBytesMax; }
 
-Result<void> sync_directory(const std::filesystem::path& path) {
-  UniqueFd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory || fsync(directory.get()) != 0) return errno_error(errno, "sync " + path.string());
-  return {};
-}
-
 // A new file's name, and that of its folder, are on disk only when the folders above are synced.
 Result<void> sync(int fd, const std::filesystem::path& path, bool created) {
   if (fdatasync(fd) != 0) return errno_error(errno, "sync " + path.string());
