@@ -16,12 +16,6 @@
 namespace bcai::net {
 namespace {
 
-std::unique_ptr<Server> serve(std::vector<Route> routes) {
-  Result<std::unique_ptr<Server>> server = Server::start({}, std::move(routes));
-  EXPECT_TRUE(server) << server.error().message;
-  return server ? *std::move(server) : nullptr;
-}
-
 Client client_of(const Server& server) { return *Client::make({.endpoint = server.endpoint()}); }
 
 // Takes one connection, reads what comes first, answers with `answer` and closes.
@@ -57,15 +51,15 @@ class OneAnswer {
 
 TEST(Client, KeepsItsConnection) {
   std::set<std::string> peers;
-  const auto server = serve({{"GET", "/",
-                              [&](const Request& request, const Reply& reply) {
-                                peers.insert(request.peer);
-                                reply.send({});
-                              }},
-                             {"POST", "/", [&](const Request& request, const Reply& reply) {
-                                peers.insert(request.peer);
-                                reply.send({.status = 409, .body = request.body});
-                              }}});
+  const auto server = serve({}, {{"GET", "/",
+                                  [&](const Request& request, const Reply& reply) {
+                                    peers.insert(request.peer);
+                                    reply.send({});
+                                  }},
+                                 {"POST", "/", [&](const Request& request, const Reply& reply) {
+                                    peers.insert(request.peer);
+                                    reply.send({.status = 409, .body = request.body});
+                                  }}});
   Client client = client_of(*server);
   for (int n = 0; n < 5; ++n) {
     EXPECT_EQ(client.send({.target = "/"})->status, 200);
@@ -81,7 +75,7 @@ TEST(Client, SendsWhatItIsTold) {
     seen.push_back(std::move(request));
     reply.send({});
   };
-  const auto server = serve({{"POST", "/", keep}, {"DELETE", "/", keep}, {"GET", "/", keep}});
+  const auto server = serve({}, {{"POST", "/", keep}, {"DELETE", "/", keep}, {"GET", "/", keep}});
   Client client = client_of(*server);
   client.set_bearer_token("secret");
   ASSERT_TRUE(client.send({.method = "POST", .target = "/", .body = std::string(3000, 'x')}));
@@ -100,7 +94,7 @@ TEST(Client, SendsWhatItIsTold) {
 }
 
 TEST(Client, RefusesToSendBrokenRequests) {
-  const auto server = serve({});
+  const auto server = serve({}, {});
   Client client = client_of(*server);
   for (const char* target : {"", "a", "/a b", "/a\r\nX: y", "/\xC3\xA4"}) {
     const auto response = client.send({.target = target});
@@ -115,14 +109,14 @@ TEST(Client, RefusesToSendBrokenRequests) {
 
 TEST(Client, FollowsNoRedirect) {
   std::atomic<int> followed{0};
-  const auto server = serve({{"GET", "/a",
-                              [](const Request&, const Reply& reply) {
-                                reply.send({.status = 302, .headers = {{"Location", "/b"}}});
-                              }},
-                             {"GET", "/b", [&](const Request&, const Reply& reply) {
-                                ++followed;
-                                reply.send({});
-                              }}});
+  const auto server = serve({}, {{"GET", "/a",
+                                  [](const Request&, const Reply& reply) {
+                                    reply.send({.status = 302, .headers = {{"Location", "/b"}}});
+                                  }},
+                                 {"GET", "/b", [&](const Request&, const Reply& reply) {
+                                    ++followed;
+                                    reply.send({});
+                                  }}});
   const auto response = client_of(*server).send({.target = "/a"});
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 302);
@@ -133,7 +127,7 @@ TEST(Client, FollowsNoRedirect) {
 TEST(Client, NamesWhatItCannotReach) {
   std::string endpoint;
   {
-    const auto server = serve({});
+    const auto server = serve({}, {});
     endpoint = server->endpoint();
   }
   Client client = *Client::make({.endpoint = endpoint});
@@ -162,9 +156,9 @@ TEST(Client, TellsWhenTheConnectionBreaks) {
 }
 
 TEST(Client, BoundsTheAnswer) {
-  const auto server = serve({{"GET", "/", [](const Request&, const Reply& reply) {
-                                reply.send({.body = std::string(1001, 'x')});
-                              }}});
+  const auto server = serve({}, {{"GET", "/", [](const Request&, const Reply& reply) {
+                                    reply.send({.body = std::string(1001, 'x')});
+                                  }}});
   Client client = client_of(*server);
   const auto large = client.send({.target = "/", .body_bytes_max = 1000});
   ASSERT_FALSE(large);
@@ -174,9 +168,9 @@ TEST(Client, BoundsTheAnswer) {
 
 TEST(Client, StreamsOnlyGoodAnswers) {
   const auto server =
-      serve({{"GET", "/{status}", [](const Request& request, const Reply& reply) {
-                reply.send({.status = std::stoi(request.params.at("status")), .body = "text"});
-              }}});
+      serve({}, {{"GET", "/{status}", [](const Request& request, const Reply& reply) {
+                    reply.send({.status = std::stoi(request.params.at("status")), .body = "text"});
+                  }}});
   Client client = client_of(*server);
   std::string streamed;
   const auto take = [&](std::string_view piece) {
@@ -196,11 +190,11 @@ TEST(Client, StreamsOnlyGoodAnswers) {
 TEST(Client, TimesOut) {
   std::vector<Reply> held;
   const auto server =
-      serve({{"GET", "/", [&](const Request&, const Reply& reply) { held.push_back(reply); }},
-             {"GET", "/stream", [&](const Request&, const Reply& reply) {
-                reply.stream().send("", "", "one");
-                held.push_back(reply);
-              }}});
+      serve({}, {{"GET", "/", [&](const Request&, const Reply& reply) { held.push_back(reply); }},
+                 {"GET", "/stream", [&](const Request&, const Reply& reply) {
+                    reply.stream().send("", "", "one");
+                    held.push_back(reply);
+                  }}});
   Client client = client_of(*server);
   const auto late = client.send({.target = "/", .timeout = Millis(20)});
   ASSERT_FALSE(late);
@@ -214,10 +208,10 @@ TEST(Client, GivesAStreamTimeWhileItMoves) {
   Server* running = nullptr;
   std::function<void()> tick;
   int ticks = 0;
-  const auto server = serve({{"GET", "/", [&](const Request&, const Reply& reply) {
-                                stream.emplace(reply.stream());
-                                tick();
-                              }}});
+  const auto server = serve({}, {{"GET", "/", [&](const Request&, const Reply& reply) {
+                                    stream.emplace(reply.stream());
+                                    tick();
+                                  }}});
   running = server.get();
   // Twelve events, longer in all than the timeout; then silence.
   tick = [&] {
@@ -239,10 +233,10 @@ TEST(Client, GivesAStreamTimeWhileItMoves) {
 TEST(Client, CanBeCancelledFromAnotherThread) {
   std::vector<Reply> held;
   std::promise<void> parked;
-  const auto server = serve({{"GET", "/", [&](const Request&, const Reply& reply) {
-                                held.push_back(reply);
-                                parked.set_value();
-                              }}});
+  const auto server = serve({}, {{"GET", "/", [&](const Request&, const Reply& reply) {
+                                    held.push_back(reply);
+                                    parked.set_value();
+                                  }}});
   Client client = client_of(*server);
   std::thread other([&] {
     parked.get_future().wait();
@@ -256,7 +250,7 @@ TEST(Client, CanBeCancelledFromAnotherThread) {
 }
 
 TEST(Client, ComesBackAfterTheServerClosed) {
-  auto server = serve({});
+  auto server = serve({}, {});
   const std::string listen = server->endpoint().substr(7);
   Client client = client_of(*server);
   EXPECT_EQ(client.send({.target = "/"})->status, 404);

@@ -137,12 +137,12 @@ Result<ListenSocket> listen_tcp(const ListenAddress& address) {
 }
 
 // Splits "host:port" and "[host]:port"; without a port, `port` stays empty.
-struct HostPort {
+struct Authority {
   std::string_view host;
   std::optional<std::string_view> port;
 };
-std::optional<HostPort> split_host_port(std::string_view text) {
-  HostPort parts;
+std::optional<Authority> split_authority(std::string_view text) {
+  Authority parts;
   if (text.starts_with('[')) {
     const size_t end = text.find(']');
     if (end == std::string_view::npos) return {};
@@ -172,7 +172,7 @@ Result<ListenAddress> parse_listen_address(std::string_view text) {
     BCAI_TRY(unix_address(address.unix_path));
     return address;
   }
-  const auto parts = split_host_port(text);
+  const auto parts = split_authority(text);
   const auto port = parts && parts->port ? parse_port(*parts->port) : std::nullopt;
   if (!port) {
     return error(ErrorCode::kInvalidArgument,
@@ -201,7 +201,7 @@ Result<Endpoint> parse_endpoint(std::string_view text) {
   }
   rest.remove_prefix(scheme.size());
   if (rest.ends_with('/')) rest.remove_suffix(1);
-  const auto parts = split_host_port(rest);
+  const auto parts = split_authority(rest);
   if (scheme.empty() || !parts || (parts->port && !parse_port(*parts->port))) {
     return error(ErrorCode::kInvalidArgument,
                  "endpoint: expected \"http://host:port\", \"https://host\" or \"unix:/path\", "

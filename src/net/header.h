@@ -10,6 +10,7 @@
 
 namespace bcai::net {
 
+char lower(char c);  // letters of ASCII alone
 bool equal_without_case(std::string_view a, std::string_view b);
 
 // The value of the first header of that name, "" when absent.

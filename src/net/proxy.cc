@@ -43,9 +43,9 @@ struct Shared {
   asio::io_context io{1};  // goes first: what waits in it uses the rest
 };
 
-class Connection : public std::enable_shared_from_this<Connection> {
+class Relay : public std::enable_shared_from_this<Relay> {
  public:
-  Connection(Shared& shared, Local::socket client)
+  Relay(Shared& shared, Local::socket client)
       : shared_(shared),
         client_(std::move(client)),
         server_(shared.io),
@@ -53,7 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
         timer_(shared.io) {
     shared_.connections += 1;
   }
-  ~Connection() {
+  ~Relay() {
     shared_.connections -= 1;
     if (seen_.target.host.empty() && seen_.refusal.empty()) return;  // it asked for nothing
     if (shared_.options.on_connection) shared_.options.on_connection(seen_);
@@ -248,7 +248,7 @@ struct Proxy::Impl {
       if (failed) return pause();
       // Those beyond the limit are told so, up to as many again.
       if (shared.connections < 2 * shared.options.connections_max) {
-        std::make_shared<Connection>(shared, std::move(client))->start();
+        std::make_shared<Relay>(shared, std::move(client))->start();
       }
       accept();
     });

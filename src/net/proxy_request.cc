@@ -5,6 +5,8 @@
 #include <boost/asio/ip/address.hpp>
 #include <charconv>
 
+#include "net/header.h"
+
 namespace bcai::net {
 namespace {
 
@@ -57,8 +59,6 @@ bool is_name_character(char c) {
 
 bool in_field(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; }
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
 // Headers that are between the client and us. What the target answers ends its connection.
 bool is_between_us(std::string_view line) {
   std::string name(line.substr(0, line.find(':')));
@@ -83,7 +83,7 @@ Result<void> check_headers(std::string_view headers) {
   return error(ErrorCode::kInvalidArgument, "a header cannot be read");
 }
 
-Result<HostPort> parse_target(std::string_view text) {
+Result<HostPort> target_of(std::string_view text) {
   auto target = parse_host_port(text);
   if (!target) return error(ErrorCode::kInvalidArgument, "its target is no host:port");
   return target;
@@ -101,7 +101,7 @@ Result<ProxyRequest> absolute_form(std::string_view method, std::string_view tar
   const size_t colon = authority.rfind(':');
   if (colon == std::string::npos || authority.ends_with(']')) authority += ":80";
   ProxyRequest request;
-  BCAI_TRY_ASSIGN(request.target, parse_target(authority));
+  BCAI_TRY_ASSIGN(request.target, target_of(authority));
   const std::string_view path = target.substr(slash);
   request.head =
       fmt::format("{} {}{} HTTP/1.1\r\n", method, path.starts_with('/') ? "" : "/", path);
@@ -183,7 +183,7 @@ Result<ProxyRequest> parse_proxy_request(std::string_view head) {
   if (method.empty() || target.find(' ') != std::string_view::npos) return no_request();
   if (method != "CONNECT") return absolute_form(method, target, headers);
   ProxyRequest request{.target = {}, .tunnel = true, .head = {}};
-  BCAI_TRY_ASSIGN(request.target, parse_target(target));
+  BCAI_TRY_ASSIGN(request.target, target_of(target));
   return request;
 }
 

@@ -17,12 +17,6 @@
 namespace bcai::net {
 namespace {
 
-std::unique_ptr<Server> serve(ServerOptions options, std::vector<Route> routes) {
-  Result<std::unique_ptr<Server>> server = Server::start(std::move(options), std::move(routes));
-  EXPECT_TRUE(server) << server.error().message;
-  return server ? *std::move(server) : nullptr;
-}
-
 const std::string kGet = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 // Keeps what a handler was given, for the test's thread.

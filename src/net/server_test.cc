@@ -19,12 +19,6 @@
 namespace bcai::net {
 namespace {
 
-std::unique_ptr<Server> serve(ServerOptions options, std::vector<Route> routes) {
-  Result<std::unique_ptr<Server>> server = Server::start(std::move(options), std::move(routes));
-  EXPECT_TRUE(server) << server.error().message;
-  return server ? *std::move(server) : nullptr;
-}
-
 Route echo_route(size_t body_bytes_max = 1 << 20) {
   return {"POST",
           "/echo",

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// For tests: a peer that speaks to a server byte by byte, over TCP or a unix socket. Reading gives
-// up after ten seconds, so that a test fails instead of hanging.
+// For tests: a server, and a peer that speaks to a server byte by byte, over TCP or a unix socket.
+// Reading gives up after ten seconds, so that a test fails instead of hanging.
 #pragma once
 
 #include <arpa/inet.h>
+#include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -11,12 +12,22 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/file.h"
+#include "net/server.h"
 
 namespace bcai::net {
+
+inline std::unique_ptr<Server> serve(ServerOptions options, std::vector<Route> routes) {
+  Result<std::unique_ptr<Server>> server = Server::start(std::move(options), std::move(routes));
+  EXPECT_TRUE(server) << server.error().message;
+  return server ? *std::move(server) : nullptr;
+}
 
 class TestPeer {
  public:
