@@ -18,11 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of(const fs::path& path) {
-  auto text = read_file(path);
-  return text ? *std::move(text) : std::string();
-}
-
 Result<void> put(const fs::path& path, std::string_view value) {
   UniqueFd fd(open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return errno_error(errno, "open " + path.string());
@@ -89,6 +84,11 @@ void note_missing(CgroupLayout* layout) {
 }
 
 }  // namespace
+
+std::string text_of(const fs::path& path) {
+  auto text = read_file(path);
+  return text ? *std::move(text) : std::string();
+}
 
 std::string_view name(CgroupMode mode) {
   switch (mode) {

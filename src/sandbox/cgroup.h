@@ -23,6 +23,9 @@ namespace bcai::sandbox {
 // CPU time is given out in periods of this length.
 inline constexpr int64_t kCpuPeriodUs = 100'000;
 
+// A file of the kernel's; "" where it cannot be read.
+std::string text_of(const std::filesystem::path& path);
+
 enum class CgroupMode : uint8_t { kV2, kV1, kHybrid, kNone };
 std::string_view name(CgroupMode mode);
 
@@ -45,6 +48,9 @@ CgroupLayout inspect_cgroups(std::string_view mountinfo, std::string_view own_gr
 // The same of this process; makes the group `parent` and gives it the controllers. Where that is
 // refused the mode is kNone and `lacking` says why.
 CgroupLayout prepare_cgroups(const std::string& parent);
+
+// From SIGKILL to nobody left.
+inline constexpr Millis kKillMax{5'000};
 
 struct Counters {
   int64_t cpu_ms = 0;

@@ -36,23 +36,10 @@ constexpr const char* kAttachAt = "/run/bcai/root";
 
 // Below them lie the ids of tasks that start cold.
 constexpr uint32_t kZygoteIdsFrom = 1'000'000;
-constexpr int kZygotesMax = 256;  // on this machine, of all engines
+constexpr int kZygoteSlotsMax = 256;  // on this machine, of all engines
 
 // Room for what validate() lets through.
 constexpr int kSecretsPipeBytes = 512 << 10;
-
-struct Pipe {
-  UniqueFd read;
-  UniqueFd write;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
-  Pipe pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "set up a pipe");
-  return pipe;
-}
 
 // A pipe that holds the task's secrets and ends there: read once, they are nowhere any more. None
 // when there are none.
@@ -223,7 +210,7 @@ Result<void> Engine::Impl::prepare_zygotes() {
   }
   of_zygotes->slots =
       std::make_unique<Slots>(std::string(kRunDirectory) + "/slots",
-                              options.uid_base + kZygoteIdsFrom, kZygotesMax, Zygote::kIds);
+                              options.uid_base + kZygoteIdsFrom, kZygoteSlotsMax, Zygote::kIds);
   BCAI_TRY(make_directories(options.state_directory / "roots" / "empty"));
   zygotes = std::make_unique<ZygotePool>(std::move(of_zygotes),
                                          static_cast<size_t>(std::max(0, options.waiting_max)));

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "sandbox/inspect.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -26,12 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint32_t kUidBase = 390'000;  // not the engine's own, so that a node may run beside us
-
-std::string temporary() {
-  std::string name = ::testing::TempDir() + "engine_XXXXXX";
-  EXPECT_NE(mkdtemp(name.data()), nullptr);
-  return name;
-}
 
 EngineOptions options_at(const fs::path& state) {
   return {.state_directory = state, .uid_base = kUidBase, .cgroup_parent = "bcai_test"};
@@ -69,19 +64,11 @@ std::string mounts() {
   return text ? *text : "";
 }
 
-struct Ran {
-  Report report;
-  std::string out;
-  std::string err;
-  std::vector<std::string> messages;
-  int started = 0;
-};
-
 class EngineTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     if (geteuid() != 0 || inspect_host("runc").runtime.empty()) return;
-    state_ = temporary();
+    state_ = make_temporary_directory();
     auto made = Engine::make(options_at(state_));
     ASSERT_TRUE(made) << made.error().message;
     engine_ = std::move(*made);
@@ -93,7 +80,7 @@ class EngineTest : public ::testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     if (!engine_) GTEST_SKIP() << "needs runc";
-    artifacts_ = temporary();
+    artifacts_ = make_temporary_directory();
   }
   void TearDown() override {
     if (!artifacts_.empty()) fs::remove_all(artifacts_);
@@ -113,17 +100,7 @@ class EngineTest : public ::testing::Test {
     return task;
   }
   Ran run(const Task& t, Cancellation& cancellation) {
-    Ran ran;
-    ran.report = engine_->run(
-        t, artifacts_ / t.id,
-        {.on_started = [&] { ran.started++; },
-         .on_output =
-             [&](Stream s, std::string_view d) {
-               (s == Stream::kStdout ? ran.out : ran.err).append(d);
-             },
-         .on_message = [&](std::string_view line) { ran.messages.emplace_back(line); }},
-        cancellation);
-    return ran;
+    return run_task(*engine_, t, artifacts_ / t.id, cancellation);
   }
   Ran run(const Task& t) {
     Cancellation cancellation;
@@ -396,7 +373,7 @@ TEST_F(EngineTest, SelfTestHolds) {
 }
 
 TEST_F(EngineTest, NothingIsLeftAfterwards) {
-  const fs::path state = temporary();
+  const fs::path state = make_temporary_directory();
   const std::string mounts_before = mounts();
   const auto groups_before = job_groups();
   {
@@ -416,7 +393,7 @@ TEST_F(EngineTest, NothingIsLeftAfterwards) {
 }
 
 TEST_F(EngineTest, SweepsAfterAnEngineThatWasKilled) {
-  const fs::path state = temporary();
+  const fs::path state = make_temporary_directory();
   int ready[2];
   ASSERT_EQ(pipe2(ready, O_CLOEXEC), 0);
   const pid_t child = fork();
@@ -458,7 +435,7 @@ TEST_F(EngineTest, SweepsAfterAnEngineThatWasKilled) {
 }
 
 TEST_F(EngineTest, ARuntimeThatFailsIsTheNodesFailure) {
-  const fs::path state = temporary();
+  const fs::path state = make_temporary_directory();
   {
     std::ofstream script(state / "runc");
     script << "#!/bin/sh\nif [ \"$1\" = --version ]; then echo runc version 1.1.5; exit 0; fi\n"
@@ -478,7 +455,7 @@ TEST_F(EngineTest, ARuntimeThatFailsIsTheNodesFailure) {
 }
 
 TEST_F(EngineTest, WithoutSeccompTheKernelIsOpen) {
-  const fs::path state = temporary();
+  const fs::path state = make_temporary_directory();
   EngineOptions options = options_at(state);
   options.seccomp = false;
   auto engine = Engine::make(options);

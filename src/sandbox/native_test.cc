@@ -16,17 +16,12 @@
 #include "sandbox/libraries.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/spawn.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Ran {
-  Report report;
-  std::string out;
-  std::string err;
-};
 
 // Any program is good enough for the border: bash tells by itself what it sees.
 class NativeTest : public ::testing::Test {
@@ -37,9 +32,7 @@ class NativeTest : public ::testing::Test {
   void SetUp() override {
     if (geteuid() != 0) GTEST_SKIP() << "needs root";
     if (inspect_host("runc").runtime.empty()) GTEST_SKIP() << "needs runc";
-    std::string name = ::testing::TempDir() + "native_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    state_ = name;
+    state_ = make_temporary_directory();
     EngineOptions native = options();
     native.native_program = "/bin/bash";
     auto made = Engine::make(std::move(native));
@@ -55,17 +48,7 @@ class NativeTest : public ::testing::Test {
     task.id = "native";
     task.native = {"-c", std::move(script)};
     task.limits = limits;
-    Cancellation cancellation;
-    Ran ran;
-    ran.report = engine_->run(task, state_ / "artifacts",
-                              {.on_started = {},
-                               .on_output =
-                                   [&](Stream s, std::string_view d) {
-                                     (s == Stream::kStdout ? ran.out : ran.err).append(d);
-                                   },
-                               .on_message = {}},
-                              cancellation);
-    return ran;
+    return run_task(*engine_, task, state_ / "artifacts");
   }
   static Limits small() {
     Limits limits;

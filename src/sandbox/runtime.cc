@@ -12,7 +12,7 @@
 namespace bcai::sandbox {
 namespace {
 
-constexpr RuntimeVersion kOldest{{1, 1, 0}};
+constexpr RuntimeVersion kOldestRuntime{{1, 1, 0}};
 // The first of each line with the fixes of November 2025.
 constexpr RuntimeVersion kFixed{{1, 2, 8}};
 constexpr RuntimeVersion kFixed13{{1, 3, 3}};
@@ -45,7 +45,7 @@ std::optional<RuntimeVersion> version_after(std::string_view text, std::string_v
 std::optional<Runtime> read_note(const std::string& program, std::string_view note) {
   if (!note.ends_with("\n" + mark(program))) return std::nullopt;
   const auto version = parse_runtime_version(note);
-  if (!version || *version < kOldest) return std::nullopt;
+  if (!version || *version < kOldestRuntime) return std::nullopt;
   return Runtime{
       .program = program, .version = *version, .libseccomp = parse_libseccomp_version(note)};
 }
@@ -88,9 +88,9 @@ Result<Runtime> find_runtime(const std::string& name) {
     return error(ErrorCode::kFailedPrecondition, "{} --version says '{}', expected a version",
                  *program, ran.output.substr(0, 200));
   }
-  if (*version < kOldest) {
+  if (*version < kOldestRuntime) {
     return error(ErrorCode::kFailedPrecondition, "{} is version {}, expected {} or newer", *program,
-                 version->text(), kOldest.text());
+                 version->text(), kOldestRuntime.text());
   }
   return Runtime{
       .program = *program, .version = *version, .libseccomp = parse_libseccomp_version(ran.output)};

@@ -6,19 +6,19 @@
 namespace bcai::sandbox {
 namespace {
 
-std::string version_of(std::string_view output) {
+std::string runc_version_of(std::string_view output) {
   const auto version = parse_runtime_version(output);
   return version ? version->text() : "none";
 }
 
 TEST(RuntimeVersion, Parses) {
-  EXPECT_EQ(version_of("runc version 1.1.5+ds1\ncommit: 1.1.5\n"), "1.1.5");
-  EXPECT_EQ(version_of("runc version 1.4.0-rc.3"), "1.4.0");
-  EXPECT_EQ(version_of("runc version 1.1"), "none");
-  EXPECT_EQ(version_of("runc version 1.1.x"), "none");
-  EXPECT_EQ(version_of("crun 1.8"), "none");
-  EXPECT_EQ(version_of("first\nrunc version 1.1.5"), "none");
-  EXPECT_EQ(version_of(""), "none");
+  EXPECT_EQ(runc_version_of("runc version 1.1.5+ds1\ncommit: 1.1.5\n"), "1.1.5");
+  EXPECT_EQ(runc_version_of("runc version 1.4.0-rc.3"), "1.4.0");
+  EXPECT_EQ(runc_version_of("runc version 1.1"), "none");
+  EXPECT_EQ(runc_version_of("runc version 1.1.x"), "none");
+  EXPECT_EQ(runc_version_of("crun 1.8"), "none");
+  EXPECT_EQ(runc_version_of("first\nrunc version 1.1.5"), "none");
+  EXPECT_EQ(runc_version_of(""), "none");
 }
 
 TEST(RuntimeVersion, OfLibseccomp) {

@@ -2,23 +2,18 @@
 #include "sandbox/slots.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <optional>
 #include <set>
 #include <thread>
 
+#include "sandbox/test_run.h"
+
 namespace bcai::sandbox {
 namespace {
 
-std::filesystem::path temporary() {
-  std::string name = ::testing::TempDir() + "slots_XXXXXX";
-  EXPECT_NE(mkdtemp(name.data()), nullptr);
-  return name;
-}
-
 TEST(Slots, EachHasIdsOfItsOwnAndGivesThemBack) {
-  Slots slots(temporary(), 300'000, 2);
+  Slots slots(make_temporary_directory(), 300'000, 2);
   auto first = slots.acquire();
   std::optional<Slots::Lease> second(*slots.acquire());
   ASSERT_TRUE(first);
@@ -31,7 +26,7 @@ TEST(Slots, EachHasIdsOfItsOwnAndGivesThemBack) {
 }
 
 TEST(Slots, TwoEnginesDoNotShare) {
-  const auto directory = temporary();
+  const auto directory = make_temporary_directory();
   Slots ours(directory, 300'000, 2);
   Slots theirs(directory, 300'000, 2);
   const auto a = ours.acquire();
@@ -45,7 +40,7 @@ TEST(Slots, TwoEnginesDoNotShare) {
 }
 
 TEST(Slots, QuarantinedIdsStayOut) {
-  Slots slots(temporary(), 300'000, 2);
+  Slots slots(make_temporary_directory(), 300'000, 2);
   uint32_t bad = 0;
   {
     auto lease = slots.acquire();

@@ -39,6 +39,20 @@ struct SpawnOptions {
   bool first_oom_victim = false;
 };
 
+// Its reading end does not block.
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+Result<Pipe> make_pipe();
+
+// A pair of unix sockets of the type, such as SOCK_STREAM; one is for a child.
+struct SocketPair {
+  UniqueFd ours;
+  UniqueFd theirs;
+};
+Result<SocketPair> make_sockets(int type);
+
 // A child that is ours to wait for.
 struct Child {
   pid_t pid = -1;

@@ -23,9 +23,8 @@
 namespace bcai::sandbox {
 namespace {
 
-constexpr Millis kStartMax{120'000};  // of runc itself
+constexpr Millis kRuncStartMax{120'000};
 constexpr Millis kCancelledStartMax{5'000};
-constexpr Millis kKillMax{5'000};  // from SIGKILL to nobody left
 constexpr Instant kNever{std::numeric_limits<int64_t>::max()};
 
 class Supervisor {
@@ -56,7 +55,7 @@ class Supervisor {
     const Instant began = clock_.now();
     for (;;) {
       const bool cancelled = cancellation_.cancelled();
-      const Instant deadline = began + (cancelled ? kCancelledStartMax : kStartMax);
+      const Instant deadline = began + (cancelled ? kCancelledStartMax : kRuncStartMax);
       if (clock_.now() >= deadline) {
         send_signal(watched_.runc.pidfd.get(), SIGKILL);
       }

@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Millis kKillMax{10'000};
+constexpr Millis kSweepKillMax{10'000};
 
 std::vector<fs::path> entries(const fs::path& directory) {
   std::vector<fs::path> out;
@@ -60,7 +60,7 @@ void kill_noted(const fs::path& container) {
   if (!process || start_time(*pid) != started) return;
   send_signal(process.get(), SIGKILL);
   pollfd waiting{.fd = process.get(), .events = POLLIN, .revents = 0};
-  poll(&waiting, 1, static_cast<int>(kKillMax.count()));
+  poll(&waiting, 1, static_cast<int>(kSweepKillMax.count()));
 }
 
 }  // namespace
@@ -76,7 +76,7 @@ Result<void> sweep(const fs::path& state, const CgroupLayout& cgroups, const std
   if (cgroups.mode != CgroupMode::kNone) {
     for (const std::string& name : all.children()) {
       const JobGroup job(cgroups, group + "/" + name);
-      if (!job.kill_until_empty(clock, clock.now() + kKillMax)) {
+      if (!job.kill_until_empty(clock, clock.now() + kSweepKillMax)) {
         return error(ErrorCode::kFailedPrecondition,
                      "processes of an earlier job in the control group {} cannot be killed; they "
                      "are probably stuck in the kernel: restart the machine",

@@ -22,7 +22,6 @@
 namespace bcai::sandbox {
 namespace {
 
-constexpr Millis kKillMax{5'000};
 constexpr int64_t kKernelBytes = 64'000'000;
 // A process or thread of the guest's is up to three on this machine, beside gVisor's own. Where
 // these end gVisor does: the limit is not met by jobs that keep theirs.
@@ -31,32 +30,15 @@ constexpr int64_t kThreadsOfOne = 4;
 // Room for what validate() lets through.
 constexpr int kSocketBytes = 512 << 10;
 
-struct Pair {
-  UniqueFd ours;
-  UniqueFd theirs;
-};
-
-Result<Pair> make_pipe() {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return errno_error(errno, "make a pipe");
-  Pair pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
-  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) return errno_error(errno, "set up a pipe");
-  return pair;
-}
-
-Result<Pair> make_sockets() {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return errno_error(errno, "make a pair of sockets");
-  }
-  Pair pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+Result<SocketPair> make_control() {
+  BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets(SOCK_STREAM));
   // A task and its secrets go in whole.
   const int room = kSocketBytes;
-  if (fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ||
-      setsockopt(ends[0], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0) {
+  if (fcntl(sockets.ours.get(), F_SETFL, O_NONBLOCK) != 0 ||
+      setsockopt(sockets.ours.get(), SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) != 0) {
     return errno_error(errno, "set up a socket");
   }
-  return pair;
+  return sockets;
 }
 
 // Differs between tasks, and can be lowered from inside.
@@ -173,25 +155,25 @@ Result<void> Guest::start(const Runsc& runsc, const GuestOptions& options, Milli
                       to_text(make_guest_config(options, host_.root, context))));
   BCAI_TRY(group_.create_whole());
   if (options.limited) BCAI_TRY(group_.limit(with_guest_kernel(options.limits)));
-  BCAI_TRY_ASSIGN(Pair out, make_pipe());
-  BCAI_TRY_ASSIGN(Pair err, make_pipe());
-  BCAI_TRY_ASSIGN(Pair control, make_sockets());
+  BCAI_TRY_ASSIGN(Pipe out, make_pipe());
+  BCAI_TRY_ASSIGN(Pipe err, make_pipe());
+  BCAI_TRY_ASSIGN(SocketPair control, make_control());
   // runsc takes its own name from the container's, among all on this machine.
   const std::string name = fmt::format("bcai_{}_{}", getpid(), id_);
   BCAI_TRY_ASSIGN(Child child,
                   spawn({.arguments = runsc_arguments(runsc, bundle_, name, !options.proxy.empty()),
                          .environment = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"},
                          .stdin_fd = control.theirs.get(),
-                         .stdout_fd = out.theirs.get(),
-                         .stderr_fd = err.theirs.get(),
+                         .stdout_fd = out.write.get(),
+                         .stderr_fd = err.write.get(),
                          .attachments = stage_.attachments,
                          .cgroup_procs = group_.procs_files(),
                          .own_pids = true,
                          .dies_with_this_thread = true,
                          .first_oom_victim = true}));
   pidfd_ = std::move(child.pidfd);
-  out_ = std::move(out.ours);
-  err_ = std::move(err.ours);
+  out_ = std::move(out.read);
+  err_ = std::move(err.read);
   control_ = std::move(control.ours);
   control.theirs.reset();
   BCAI_TRY(await_ready(timeout, stop));

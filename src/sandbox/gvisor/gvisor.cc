@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Millis kStartMax{60'000};
-constexpr Millis kLoadMax{120'000};
+constexpr Millis kGuestStartMax{60'000};
 constexpr Millis kTryMax{10'000};  // of a platform
 // Raised when the test or what guests are started with is another.
 constexpr int kTest = 1;
@@ -67,7 +66,7 @@ Result<HighLevel> Gvisor::level() {
   level_.emplace(test());
   if (*level_ && keeps_waiting_) {
     pool_ = std::make_unique<GuestPool>([this](const GuestKey& key, int stop) {
-      return Guest::start(*host_, runsc_, waiting_options(key), kLoadMax, stop);
+      return Guest::start(*host_, runsc_, waiting_options(key), Zygote::kLoadMax, stop);
     });
   }
   return *level_;
@@ -159,7 +158,7 @@ Result<std::unique_ptr<Guest>> Gvisor::start(const Task& task) {
                        .proxy = task.proxy,
                        .preload = std::nullopt,
                        .limits = task.limits},
-                      kStartMax);
+                      kGuestStartMax);
 }
 
 std::string gvisor_lacking(bool rootless, const CgroupLayout& cgroups) {

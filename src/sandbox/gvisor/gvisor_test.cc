@@ -13,55 +13,34 @@
 
 #include "base/file.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kParent = "bcai_gvisor_test";
+constexpr const char* kGvisorTestGroup = "bcai_gvisor_test";
 
-std::string version_of(std::string_view output) {
+std::string runsc_version_of(std::string_view output) {
   const auto version = parse_runsc_version(output);
   return version ? version->text() : "none";
 }
 
 TEST(RunscVersion, Parses) {
-  EXPECT_EQ(version_of("runsc version 0.0~20221219.0\nspec: 1.0.2-dev\n"), "20221219.0");
-  EXPECT_EQ(version_of("runsc version release-20241007.3\nspec: 1.1.0\n"), "20241007.3");
-  EXPECT_EQ(version_of("runsc version release-20241007"), "20241007.0");
-  EXPECT_EQ(version_of("runsc version release-2024"), "none");
-  EXPECT_EQ(version_of("runc version 1.1.5"), "none");
-  EXPECT_EQ(version_of(""), "none");
+  EXPECT_EQ(runsc_version_of("runsc version 0.0~20221219.0\nspec: 1.0.2-dev\n"), "20221219.0");
+  EXPECT_EQ(runsc_version_of("runsc version release-20241007.3\nspec: 1.1.0\n"), "20241007.3");
+  EXPECT_EQ(runsc_version_of("runsc version release-20241007"), "20241007.0");
+  EXPECT_EQ(runsc_version_of("runsc version release-2024"), "none");
+  EXPECT_EQ(runsc_version_of("runc version 1.1.5"), "none");
+  EXPECT_EQ(runsc_version_of(""), "none");
 }
-
-std::string temporary() {
-  std::string name = ::testing::TempDir() + "gvisor_XXXXXX";
-  EXPECT_NE(mkdtemp(name.data()), nullptr);
-  return name;
-}
-
-struct Ran {
-  Report report;
-  std::string out;
-  std::string err;
-};
 
 Ran run(Engine& engine, const fs::path& artifacts_to, Task task) {
   static std::atomic<int> count = 0;
   task.id = fmt::format("h{}", count++);
   task.level = SecurityLevel::kHigh;
-  Ran ran;
-  Cancellation cancellation;
-  ran.report = engine.run(task, artifacts_to / task.id,
-                          {.on_started = {},
-                           .on_output =
-                               [&](Stream stream, std::string_view data) {
-                                 (stream == Stream::kStdout ? ran.out : ran.err).append(data);
-                               },
-                           .on_message = {}},
-                          cancellation);
-  return ran;
+  return run_task(engine, task, artifacts_to / task.id);
 }
 
 Task python(std::string code) {
@@ -76,7 +55,7 @@ class GvisorTest : public ::testing::Test {
   static void SetUpTestSuite() {
     const Host host = inspect_host("runc");
     if (host.runtime.empty() || !host.high_lacking.empty()) return;
-    state_ = temporary();
+    state_ = make_temporary_directory();
     auto made = Engine::make(options("runsc"));
     ASSERT_TRUE(made) << made.error().message;
     engine_ = std::move(*made);
@@ -92,7 +71,7 @@ class GvisorTest : public ::testing::Test {
     return {.state_directory = state_,
             .runsc = std::move(runsc),
             .uid_base = 394'000,
-            .cgroup_parent = kParent};
+            .cgroup_parent = kGvisorTestGroup};
   }
   static Ran run_high(Task task) { return run(*engine_, state_ / "artifacts", std::move(task)); }
 
@@ -265,7 +244,7 @@ class WaitingGvisorTest : public GvisorTest {
   static void SetUpTestSuite() {
     const Host host = inspect_host("runc");
     if (host.runtime.empty() || !host.high_lacking.empty()) return;
-    state_ = temporary();
+    state_ = make_temporary_directory();
     EngineOptions chosen = options("runsc");
     chosen.warm_starts = true;
     auto made = Engine::make(chosen);
@@ -352,7 +331,7 @@ TEST_F(WaitingGvisorTest, HasLibrariesLoaded) {
 class NoGvisorTest : public GvisorTest {
  protected:
   static Ran run_with(const std::string& runsc) {
-    const fs::path state = temporary();
+    const fs::path state = make_temporary_directory();
     EngineOptions chosen = options(runsc);
     chosen.state_directory = state;
     auto engine = Engine::make(chosen);

@@ -15,11 +15,6 @@ constexpr Millis kLookPause{5'000};
 constexpr Millis kRetryPause{60'000};
 constexpr Millis kBreath{200};  // for a task that came, before its guest is replaced
 
-std::string text_of(const char* path) {
-  auto text = read_file(path);
-  return text ? *std::move(text) : std::string();
-}
-
 }  // namespace
 
 std::optional<GuestKey> guest_key(const Task& task, const Interpreter& interpreter) {

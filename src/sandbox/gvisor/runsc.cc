@@ -8,7 +8,7 @@
 namespace bcai::sandbox {
 namespace {
 
-constexpr RunscVersion kOldest{20'221'219, 0};
+constexpr RunscVersion kOldestRunsc{20'221'219, 0};
 constexpr RunscVersion kSystrap{20'230'701, 0};  // about when ptrace ceased to be the default
 
 constexpr const char* kInstall =
@@ -61,9 +61,9 @@ Result<Runsc> find_runsc(const std::string& name) {
                  "{} --version says '{}', expected the day of a release; {}", *program,
                  ran.output.substr(0, 200), kInstall);
   }
-  if (*version < kOldest) {
+  if (*version < kOldestRunsc) {
     return error(ErrorCode::kFailedPrecondition, "{} is of {}, expected {} or newer; {}", *program,
-                 version->text(), kOldest.text(), kInstall);
+                 version->text(), kOldestRunsc.text(), kInstall);
   }
   return Runsc{.program = *program, .version = *version, .platform = ""};
 }

@@ -23,11 +23,6 @@ constexpr double kPressurePercentMax = 10;  // of the last ten seconds, somebody
 constexpr double kCpuPressurePercentMax = 20;
 constexpr int64_t kAvailableShare = 10;  // at least one part in this many
 
-std::string text_of(const char* path) {
-  auto text = read_file(path);
-  return text ? *std::move(text) : std::string();
-}
-
 // "MemTotal:   24 kB" → 24
 int64_t kilobytes(std::string_view meminfo, std::string_view key) {
   const size_t at = meminfo.find(key);

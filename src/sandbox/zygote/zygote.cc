@@ -22,23 +22,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr Millis kLoadMax{120'000};
 constexpr Millis kAnswerMax{10'000};
-constexpr Millis kKillMax{5'000};
 constexpr uint32_t kFirstChildId = 2;
-
-struct SocketPair {
-  UniqueFd ours;
-  UniqueFd theirs;
-};
-
-Result<SocketPair> make_sockets() {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-    return errno_error(errno, "make a pair of sockets");
-  }
-  return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 Result<void> send(int socket, const bcai_message& message, std::span<const int> descriptors) {
   BCAI_ASSERT(descriptors.size() <= BCAI_MESSAGE_DESCRIPTORS_MAX);
@@ -185,7 +170,7 @@ Result<std::shared_ptr<Zygote>> Zygote::start(ZygoteHost& host, const ZygoteKey&
 
 Result<void> Zygote::start(int stop) {
   BCAI_TRY(make_directories(bundle_, 0700));
-  BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets());
+  BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets(SOCK_SEQPACKET));
   BCAI_TRY_ASSIGN(const Child runc, run_container(sockets.theirs.get()));
   sockets.theirs.reset();
   socket_ = std::move(sockets.ours);
@@ -295,7 +280,7 @@ Result<ZygoteChild> Zygote::fork() {
     return error(ErrorCode::kResourceExhausted, "this zygote has had its {} children",
                  kChildrenMax);
   }
-  BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets());
+  BCAI_TRY_ASSIGN(SocketPair sockets, make_sockets(SOCK_SEQPACKET));
   ZygoteChild child{
       .zygote = shared_from_this(),
       .socket = std::move(sockets.ours),

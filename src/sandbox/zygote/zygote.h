@@ -55,7 +55,8 @@ class Zygote : public std::enable_shared_from_this<Zygote> {
  public:
   static constexpr uint32_t kChildrenMax = 200;  // then its addresses have been shared enough
   static constexpr Millis kAgeMax{600'000};
-  static constexpr uint32_t kIds = 256;  // its own, that of first.c, one for each child
+  static constexpr Millis kLoadMax{120'000};  // of its libraries
+  static constexpr uint32_t kIds = 256;       // its own, that of first.c, one for each child
 
   // Starts runc and waits until the libraries are loaded: with torch some seconds. `stop` readable
   // ends that. kUnavailable with what was said inside.

@@ -16,30 +16,23 @@
 #include "sandbox/inspect.h"
 #include "sandbox/pidfd.h"
 #include "sandbox/sandbox.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kParent = "bcai_zygote_test";
-
-struct Ran {
-  Report report;
-  std::string out;
-  std::string err;
-};
+constexpr const char* kZygoteTestGroup = "bcai_zygote_test";
 
 class ZygoteTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
     if (geteuid() != 0 || inspect_host("runc").runtime.empty()) return;
-    std::string name = ::testing::TempDir() + "zygote_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    state_ = name;
+    state_ = make_temporary_directory();
     auto made = Engine::make({.state_directory = state_,
                               .uid_base = 392'000,
-                              .cgroup_parent = kParent,
+                              .cgroup_parent = kZygoteTestGroup,
                               .warm_starts = true});
     ASSERT_TRUE(made) << made.error().message;
     engine_ = std::move(*made);
@@ -68,17 +61,7 @@ class ZygoteTest : public ::testing::Test {
   }
 
   static Ran run(const Task& task) {
-    Ran ran;
-    Cancellation cancellation;
-    ran.report = engine_->run(task, state_ / "artifacts" / task.id,
-                              {.on_started = {},
-                               .on_output =
-                                   [&](Stream stream, std::string_view data) {
-                                     (stream == Stream::kStdout ? ran.out : ran.err).append(data);
-                                   },
-                               .on_message = {}},
-                              cancellation);
-    return ran;
+    return run_task(*engine_, task, state_ / "artifacts" / task.id);
   }
 
   // Warm, or the test has failed.
@@ -96,8 +79,8 @@ class ZygoteTest : public ::testing::Test {
     fs::recursive_directory_iterator it("/sys/fs/cgroup", failed);
     for (const fs::recursive_directory_iterator end; !failed && it != end; it.increment(failed)) {
       const std::string path = it->path();
-      if (path.find(std::string(kParent) + "/") != std::string::npos && it->is_directory(failed) &&
-          path.find("_", path.rfind('/')) != std::string::npos) {
+      if (path.find(std::string(kZygoteTestGroup) + "/") != std::string::npos &&
+          it->is_directory(failed) && path.find("_", path.rfind('/')) != std::string::npos) {
         found.insert(path);
       }
     }
