@@ -6,8 +6,6 @@
 namespace bcai::vm::huggingface {
 namespace {
 
-constexpr size_t kFindingsMax = 50;
-
 Attributes attributes_of(std::initializer_list<Attributes::Entry> entries) {
   Attributes attributes;
   for (const Attributes::Entry& entry : entries) attributes.set(entry.attribute, entry.value);

@@ -14,7 +14,6 @@ constexpr std::string_view kSingle = "model.safetensors";
 constexpr std::string_view kIndex = "model.safetensors.index.json";
 constexpr int64_t kIndexBytesMax = int64_t{16} << 20;
 constexpr size_t kFilesMax = 1024;
-constexpr size_t kFindingsMax = 50;
 
 // tensor -> file, or findings.
 std::map<std::string, std::string, std::less<>> read_weight_map(

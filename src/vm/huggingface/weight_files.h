@@ -15,6 +15,8 @@
 
 namespace bcai::vm::huggingface {
 
+inline constexpr size_t kFindingsMax = 50;  // then a model's directory is read no further
+
 // A directory whose files are only those inside it, links followed. The cache of huggingface_hub
 // keeps a model's files beside its snapshots: in `models--*/snapshots/*` a link may lead anywhere
 // inside `models--*`.

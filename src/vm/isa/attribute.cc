@@ -11,7 +11,7 @@ struct Name {
   Attr attribute;
   std::string_view text;
 };
-constexpr Name kNames[] = {
+constexpr Name kAttributeNames[] = {
 #define BCAI_ATTRIBUTE(tag, Name, text) {Attr::k##Name, text},
 #include "vm/isa/attributes.def"
 #undef BCAI_ATTRIBUTE
@@ -20,21 +20,21 @@ constexpr Name kNames[] = {
 }  // namespace
 
 std::string_view attribute_name(Attr attribute) {
-  for (const Name& name : kNames) {
+  for (const Name& name : kAttributeNames) {
     if (name.attribute == attribute) return name.text;
   }
   return "?";
 }
 
 std::optional<Attr> parse_attribute(std::string_view text) {
-  for (const Name& name : kNames) {
+  for (const Name& name : kAttributeNames) {
     if (name.text == text) return name.attribute;
   }
   return std::nullopt;
 }
 
 std::optional<Attr> attribute_of_tag(uint64_t tag) {
-  for (const Name& name : kNames) {
+  for (const Name& name : kAttributeNames) {
     if (static_cast<uint64_t>(name.attribute) == tag) return name.attribute;
   }
   return std::nullopt;

@@ -45,7 +45,7 @@ std::vector<Type> infer(const InstructionView& view, Judgement& judgement) {
 }
 
 // Multiply-adds, and half of one (a FLOP) for each output: bias and activation.
-Dim work(const InstructionView& view) {
+Dim matmul_work(const InstructionView& view) {
   Judgement ignored({});
   MatMulDims dims;
   if (!read_dims(view, &dims, ignored)) return Dim::invalid();
@@ -63,7 +63,7 @@ const InstructionClass kMatMul = {
     .results = {"y"},
     .rule = "[..,M,N]; inner dimensions equal, batch dimensions broadcast (V12)",
     .infer = infer,
-    .work = work};
+    .work = matmul_work};
 
 }  // namespace classes
 }  // namespace bcai::vm

@@ -40,7 +40,7 @@ std::vector<Type> infer_gru(const InstructionView& view, Judgement& judgement) {
 }
 
 // The multiply-adds of both products of every step, and 32 for the gates of each state element.
-Dim work(const InstructionView& view) {
+Dim recurrent_work(const InstructionView& view) {
   const Shape& x = operand(view, 0).shape;
   const Dim steps = x[0] * x[1];
   return steps * (operand(view, 1).shape.elements() + operand(view, 2).shape.elements() +
@@ -62,7 +62,7 @@ const InstructionClass kLSTM = {
     .results = {"y", "hidden", "cell"},
     .rule = "y is [S,directions,B,H]; hidden and cell are [directions,B,H] (V13)",
     .infer = infer_lstm,
-    .work = work};
+    .work = recurrent_work};
 const InstructionClass kGRU = {
     .name = "GRU",
     .operands = {{"x", "[S,B,I]"},
@@ -73,7 +73,7 @@ const InstructionClass kGRU = {
     .results = {"y", "hidden"},
     .rule = "y is [S,directions,B,H]; hidden is [directions,B,H] (V13)",
     .infer = infer_gru,
-    .work = work};
+    .work = recurrent_work};
 
 }  // namespace classes
 }  // namespace bcai::vm

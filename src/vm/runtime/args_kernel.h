@@ -8,6 +8,11 @@
 
 namespace bcai::vm {
 
+// The elements of the axes from `first` to `last`, without it.
+inline int64_t count(const Shape& shape, size_t first, size_t last) {
+  return shape.elements(first, last).value();
+}
+
 template <typename Args>
 class ArgsKernel final : public Kernel {
  public:

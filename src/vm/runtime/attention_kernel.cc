@@ -17,7 +17,7 @@ bool has(const Launch& launch, size_t operand) {
 }
 
 // Nothing where the kernel knows no such mask, value width or lengths.
-std::optional<AttentionArgs> args_of(const Launch& launch) {
+std::optional<AttentionArgs> attention_args_of(const Launch& launch) {
   const Shape& q = launch.operands[0].type.shape;
   const Shape& k = launch.operands[1].type.shape;
   const Shape& v = launch.operands[2].type.shape;
@@ -120,7 +120,7 @@ std::unique_ptr<Kernel> make_attention_kernel(const Launch& launch, const Kernel
   if (launch.kind != LaunchKind::kInstruction || launch.opcode != Opcode::kTransformerAttention) {
     return nullptr;
   }
-  const std::optional<AttentionArgs> args = args_of(launch);
+  const std::optional<AttentionArgs> args = attention_args_of(launch);
   if (!args) return nullptr;
   return std::make_unique<AttentionKernel>(launch, *args, target.level);
 }

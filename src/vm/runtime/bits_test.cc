@@ -23,7 +23,7 @@ uint64_t number_from_environment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-Result<Tensor> weight(const WeightFile&, const Param& param) {
+Result<Tensor> weight_by_name(const WeightFile&, const Param& param) {
   return random_tensor(param.type, std::hash<std::string>()(param.name));
 }
 
@@ -80,9 +80,9 @@ void check(uint64_t seed, const std::vector<Case>& cases, const GeneratorOptions
   const auto bound = bind(*verified, {}, &findings);
   ASSERT_TRUE(bound) << findings_text(findings);
   const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
-  const auto expected = reference::run(*bound, inputs, weight);
+  const auto expected = reference::run(*bound, inputs, weight_by_name);
   for (const Case& one : cases) {
-    const auto executable = prepare(*bound, weight, one.options);
+    const auto executable = prepare(*bound, weight_by_name, one.options);
     ASSERT_TRUE(executable) << "seed " << seed << ": " << executable.error().message;
     for (int time = 0; time < 2; ++time) {
       const auto found = (*executable)->run(inputs);
@@ -135,9 +135,9 @@ TEST(BitsTest, ARowOfHiddenKeys) {
   std::vector<Tensor> inputs = random_inputs(bound->program(), 3);
   std::fill_n(inputs[1].data<float>(), 20 * 20, 0.0F);
   std::fill_n(inputs[1].data<float>() + 60, 20, -std::numeric_limits<float>::infinity());
-  EXPECT_EQ(
-      difference(reference::run(*bound, inputs, weight), (*prepare(*bound, weight))->run(inputs)),
-      "");
+  EXPECT_EQ(difference(reference::run(*bound, inputs, weight_by_name),
+                       (*prepare(*bound, weight_by_name))->run(inputs)),
+            "");
 }
 
 // What follows a product, up to the Relu of its sum with a residual, is one launch.
@@ -158,13 +158,13 @@ TEST(BitsTest, AResidualAndTheReluBehindIt) {
   const auto bound = bind(*verified, {}, &findings);
   for (uint64_t seed = 1; seed < 20; ++seed) {
     const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
-    const auto expected = reference::run(*bound, inputs, weight);
+    const auto expected = reference::run(*bound, inputs, weight_by_name);
     for (const Case& one : cases_of(seed)) {
-      const auto executable = *prepare(*bound, weight, one.options);
+      const auto executable = *prepare(*bound, weight_by_name, one.options);
       EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
     }
   }
-  const auto executable = *prepare(*bound, weight);
+  const auto executable = *prepare(*bound, weight_by_name);
   int fused = 0;
   for (const Launch& launch : executable->plan().main) {
     EXPECT_NE(launch.kind, LaunchKind::kMap) << executable->explain();
@@ -184,9 +184,9 @@ TEST(BitsTest, APadWithoutElementsBefore) {
   ASSERT_TRUE(verified) << findings_text(findings);
   const auto bound = bind(*verified, {}, &findings);
   const std::vector<Tensor> inputs = random_inputs(bound->program(), 3);
-  EXPECT_EQ(
-      difference(reference::run(*bound, inputs, weight), (*prepare(*bound, weight))->run(inputs)),
-      "");
+  EXPECT_EQ(difference(reference::run(*bound, inputs, weight_by_name),
+                       (*prepare(*bound, weight_by_name))->run(inputs)),
+            "");
 }
 
 // Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
@@ -217,13 +217,13 @@ TEST(BitsTest, AChainOfConvolutions) {
   ASSERT_TRUE(verified) << findings_text(findings);
   const auto bound = bind(*verified, {}, &findings);
   const std::vector<Tensor> inputs = random_inputs(bound->program(), 5);
-  const auto expected = reference::run(*bound, inputs, weight);
+  const auto expected = reference::run(*bound, inputs, weight_by_name);
   for (const Case& one : cases_of(1)) {
-    const auto executable = *prepare(*bound, weight, one.options);
+    const auto executable = *prepare(*bound, weight_by_name, one.options);
     EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
   }
   // Turned: x on the way in, one result on the way out.
-  const auto executable = *prepare(*bound, weight);
+  const auto executable = *prepare(*bound, weight_by_name);
   int turns = 0;
   for (const Launch& launch : executable->plan().main) {
     if (launch.kind == LaunchKind::kInstruction && launch.opcode == Opcode::kTranspose) ++turns;
@@ -261,12 +261,12 @@ TEST(BitsTest, ADecoderOfImages) {
   ASSERT_TRUE(verified) << findings_text(findings);
   const auto bound = bind(*verified, {}, &findings);
   const std::vector<Tensor> inputs = random_inputs(bound->program(), 9);
-  const auto expected = reference::run(*bound, inputs, weight);
+  const auto expected = reference::run(*bound, inputs, weight_by_name);
   for (const Case& one : cases_of(1)) {
-    const auto executable = *prepare(*bound, weight, one.options);
+    const auto executable = *prepare(*bound, weight_by_name, one.options);
     EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
   }
-  const auto executable = *prepare(*bound, weight);
+  const auto executable = *prepare(*bound, weight_by_name);
   int turns = 0;
   for (const Launch& launch : executable->plan().main) {
     if (launch.kind == LaunchKind::kInstruction && launch.opcode == Opcode::kTranspose) ++turns;

@@ -99,7 +99,7 @@ std::vector<Long> long_launches() {
   };
 }
 
-Result<Tensor> weight(const WeightFile&, const Param& param) {
+Result<Tensor> random_weight(const WeightFile&, const Param& param) {
   return random_tensor(param.type, 1);
 }
 
@@ -108,7 +108,7 @@ TEST(CancellationTest, NoKernelGoesOnForLong) {
     if (!has_simd_level(level)) continue;
     for (const Long& launch : long_launches()) {
       const BoundProgram program = launch.program();
-      const auto executable = *prepare(program, weight, {.level = level, .threads = 1});
+      const auto executable = *prepare(program, random_weight, {.level = level, .threads = 1});
       EXPECT_LE(executable->longest_piece_ns(), longest_ns(level))
           << info_of(launch.opcode).name << " " << simd_level_name(level) << "\n"
           << executable->explain();
@@ -122,7 +122,7 @@ TEST(CancellationTest, ARunEndsInsideALongLaunch) {
     if (!launch.runs) continue;
     const BoundProgram program = launch.program();
     for (const int threads : {1, 2}) {
-      const auto executable = *prepare(program, weight, {.threads = threads});
+      const auto executable = *prepare(program, random_weight, {.threads = threads});
       std::vector<Tensor> inputs;
       const Function& main = program.program().functions[0];
       for (const ValueId id : main.body.arguments) {

@@ -44,7 +44,7 @@ std::vector<MatMulBatch> batches_of(const Shape& a, const Shape& b, const Shape&
   return batches;
 }
 
-std::optional<MatMulArgs> args_of(const Launch& launch) {
+std::optional<MatMulArgs> matmul_args_of(const Launch& launch) {
   const Shape& a = launch.operands[0].type.shape;
   const Shape& b = launch.operands[1].type.shape;
   const Shape& c = launch.results[0].type.shape;
@@ -90,7 +90,7 @@ std::unique_ptr<Kernel> make_matmul_kernel(const Launch& launch, const KernelTar
   if (launch.kind != LaunchKind::kInstruction || launch.opcode != Opcode::kTensorMatMul) {
     return nullptr;
   }
-  std::optional<MatMulArgs> args = args_of(launch);
+  std::optional<MatMulArgs> args = matmul_args_of(launch);
   if (!args) return nullptr;
   const MatMulKernels& kernels = matmul_kernels(target.level);
   const Operand& b = launch.operands[1];

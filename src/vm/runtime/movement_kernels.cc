@@ -10,10 +10,6 @@
 namespace bcai::vm {
 namespace {
 
-int64_t count(const Shape& shape, size_t first, size_t last) {
-  return shape.elements(first, last).value();
-}
-
 struct Axis {
   int64_t size;
   int64_t from;  // bytes from one index to the next in the operand

@@ -12,10 +12,6 @@
 namespace bcai::vm {
 namespace {
 
-int64_t count(const Shape& shape, size_t first, size_t last) {
-  return shape.elements(first, last).value();
-}
-
 std::unique_ptr<Kernel> make_softmax_kernel(const Launch& launch, SimdLevel level) {
   const Shape& shape = launch.operands[0].type.shape;
   const auto axis = static_cast<size_t>(int_of(attributes_of(launch), Attr::kAxis));

@@ -14,8 +14,6 @@ namespace {
 
 constexpr int64_t kStreamScoreBytes = 256 << 10;
 
-int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
-
 int64_t rows_per_kv_head(const AttentionArgs& args) {
   return args.heads / args.kv_heads * args.queries;
 }

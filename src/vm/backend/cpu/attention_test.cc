@@ -13,12 +13,12 @@
 namespace bcai::vm {
 namespace {
 
-struct Problem {
+struct AttentionProblem {
   AttentionArgs args;
   std::vector<float> q, k, v, mask;
 
-  Problem(int64_t batch, int64_t heads, int64_t kv_heads, int64_t size, int64_t queries,
-          int64_t keys) {
+  AttentionProblem(int64_t batch, int64_t heads, int64_t kv_heads, int64_t size, int64_t queries,
+                   int64_t keys) {
     q = random_floats(batch * queries * heads * size, 1);
     k = random_floats(batch * keys * kv_heads * size, 2);
     v = random_floats(batch * keys * kv_heads * size, 3);
@@ -47,7 +47,7 @@ struct Problem {
   }
 };
 
-std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts = 1) {
+std::vector<float> compute(const AttentionProblem& p, SimdLevel level, int64_t parts = 1) {
   std::vector<float> output(p.q.size(), -7);
   AttentionArgs args = p.args;
   args.q = p.q.data();
@@ -82,7 +82,7 @@ float sum(const std::vector<float>& x) {
 }
 
 // One row by the definition in attention.h: `d` outputs.
-void reference_row(const Problem& p, int64_t b, int64_t h, int64_t i, float* out) {
+void reference_row(const AttentionProblem& p, int64_t b, int64_t h, int64_t i, float* out) {
   const AttentionArgs& a = p.args;
   const int64_t kv_head = h / (a.heads / a.kv_heads);
   const float* q =
@@ -115,7 +115,7 @@ void reference_row(const Problem& p, int64_t b, int64_t h, int64_t i, float* out
   }
 }
 
-std::vector<float> reference(const Problem& p) {
+std::vector<float> reference(const AttentionProblem& p) {
   std::vector<float> out(p.q.size());
   const AttentionArgs& a = p.args;
   for (int64_t b = 0; b < a.batch; ++b) {
@@ -130,7 +130,7 @@ std::vector<float> reference(const Problem& p) {
   return out;
 }
 
-void expect_reference(const Problem& p) {
+void expect_reference(const AttentionProblem& p) {
   const std::vector<float> expected = reference(p);
   for (SimdLevel level : machine_levels()) {
     for (int64_t parts : {1, 3}) {
@@ -143,19 +143,19 @@ void expect_reference(const Problem& p) {
 
 TEST(Attention, EqualsTheDefinitionForEveryTail) {
   for (int64_t n = 1; n <= 40; ++n) {
-    Problem p(1, 2, 1, 1 + n * 5 % 40, n, 1 + n * 7 % 40);
+    AttentionProblem p(1, 2, 1, 1 + n * 5 % 40, n, 1 + n * 7 % 40);
     if (n % 2 == 0) p.add_mask();
     expect_reference(p);
   }
-  expect_reference(Problem(2, 3, 3, 64, 50, 200));
-  expect_reference(Problem(1, 1, 1, 80, 3, 300));
+  expect_reference(AttentionProblem(2, 3, 3, 64, 50, 200));
+  expect_reference(AttentionProblem(1, 1, 1, 80, 3, 300));
 }
 
 TEST(Attention, EqualsTheDefinitionInADecodingStep) {
   for (int64_t group = 1; group <= 5; ++group) {
     for (const int64_t size : {8, 24, 64, 72, 128}) {
       for (const int64_t keys : {1, 8, 31, 32, 33, 71}) {
-        Problem p(2, 2 * group, 2, size, 1, keys);
+        AttentionProblem p(2, 2 * group, 2, size, 1, keys);
         if (size == 64) p.add_mask();
         if (size == 24) {
           p.args.offset = keys - 1;
@@ -170,7 +170,7 @@ TEST(Attention, EqualsTheDefinitionInADecodingStep) {
 TEST(Attention, LeavesOutWhatCausalityAndTheWindowHide) {
   for (int64_t n = 1; n <= 40; ++n) {
     for (int64_t window : {0, 1, 5, 20}) {
-      Problem p(1, 2, 2, 24, n, 45);
+      AttentionProblem p(1, 2, 2, 24, n, 45);
       p.args.causal = true;
       p.args.offset = n % 3 == 0 ? 45 - n : n % 3;
       p.args.window = window;
@@ -180,9 +180,9 @@ TEST(Attention, LeavesOutWhatCausalityAndTheWindowHide) {
 }
 
 TEST(Attention, GivesZerosToARowWithoutKeys) {
-  Problem none(1, 2, 1, 8, 20, 0);
+  AttentionProblem none(1, 2, 1, 8, 20, 0);
   expect_reference(none);
-  Problem masked(1, 1, 1, 8, 3, 5);
+  AttentionProblem masked(1, 1, 1, 8, 3, 5);
   masked.mask.assign(15, -std::numeric_limits<float>::infinity());
   masked.args.mask_query_stride = 5;
   expect_reference(masked);
@@ -191,14 +191,14 @@ TEST(Attention, GivesZerosToARowWithoutKeys) {
 // Hidden keys are read by no row, whatever they hold.
 TEST(Attention, GivesAPromptTheBytesOfItsSteps) {
   const int64_t n = 70, size = 32, heads = 4;
-  Problem prompt(1, heads, 2, size, n, n);
+  AttentionProblem prompt(1, heads, 2, size, n, n);
   prompt.args.causal = true;
   prompt.k[static_cast<size_t>((n - 1) * 2 * size)] = std::nanf("");
   prompt.v[static_cast<size_t>((n - 2) * 2 * size)] = std::numeric_limits<float>::infinity();
   for (SimdLevel level : machine_levels()) {
     const std::vector<float> whole = compute(prompt, level);
     for (int64_t i = 0; i < n; ++i) {
-      Problem step = prompt;
+      AttentionProblem step = prompt;
       step.args.queries = 1;
       step.args.offset = i;
       step.args.q_batch_stride = step.args.output_batch_stride = heads * size;
@@ -213,7 +213,7 @@ TEST(Attention, GivesAPromptTheBytesOfItsSteps) {
 
 TEST(Attention, IsEqualAtEveryLevelOverManyKeys) {
   for (int64_t queries : {1, 2, 40}) {
-    Problem p(1, 2, 1, 64, queries, 5000);
+    AttentionProblem p(1, 2, 1, 64, queries, 5000);
     const std::vector<float> expected = compute(p, SimdLevel::kPortable);
     for (SimdLevel level : machine_levels()) {
       EXPECT_EQ(first_difference(compute(p, level), expected), -1) << simd_level_name(level);
@@ -222,7 +222,7 @@ TEST(Attention, IsEqualAtEveryLevelOverManyKeys) {
 }
 
 TEST(Attention, IsCloseToTheExactValue) {
-  const Problem p(1, 1, 1, 64, 30, 500);
+  const AttentionProblem p(1, 1, 1, 64, 30, 500);
   const std::vector<float> out = compute(p, detect_simd_level());
   for (int64_t i = 0; i < 30; ++i) {
     std::vector<double> row(500);

@@ -10,11 +10,11 @@
 namespace bcai::vm {
 namespace {
 
-struct Problem {
+struct ConvolutionProblem {
   ConvolutionArgs args;
   std::vector<float> input, weights, bias, residual;  // weights as OIHW
 
-  explicit Problem(const ConvolutionArgs& given) : args(given) {
+  explicit ConvolutionProblem(const ConvolutionArgs& given) : args(given) {
     const auto out = [](int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
       return (in + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
     };
@@ -36,7 +36,7 @@ struct Problem {
 };
 
 // The chain of one output element.
-float sum_of(const Problem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
+float sum_of(const ConvolutionProblem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
   const ConvolutionArgs& a = p.args;
   const int64_t inputs = a.channels / a.groups;
   const int64_t first = o / (a.output_channels / a.groups) * inputs;
@@ -57,7 +57,7 @@ float sum_of(const Problem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
   return sum;
 }
 
-std::vector<float> reference(const Problem& p) {
+std::vector<float> reference(const ConvolutionProblem& p) {
   const ConvolutionArgs& a = p.args;
   std::vector<float> out;
   for (int64_t n = 0; n < a.batch; ++n) {
@@ -74,7 +74,7 @@ std::vector<float> reference(const Problem& p) {
   return out;
 }
 
-std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts) {
+std::vector<float> compute(const ConvolutionProblem& p, SimdLevel level, int64_t parts) {
   ConvolutionArgs args = p.args;
   std::vector<float> packed(static_cast<size_t>(convolution_packed_floats(args)), -3);
   const int64_t taps = args.kernel_height * args.kernel_width;
@@ -101,7 +101,7 @@ std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts) {
 }
 
 void expect_reference(const ConvolutionArgs& args) {
-  const Problem p(args);
+  const ConvolutionProblem p(args);
   const std::vector<float> expected = reference(p);
   for (SimdLevel level : machine_levels()) {
     for (int64_t parts : {1, 4}) {

@@ -10,12 +10,12 @@
 namespace bcai::vm {
 namespace {
 
-struct Problem {
+struct TransposedProblem {
   ConvolutionArgs args;
   std::vector<float> input, weights, bias;
 };
 
-Problem problem_of(ConvolutionArgs args) {
+TransposedProblem problem_of(ConvolutionArgs args) {
   const auto out = [](int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
     return (in - 1) * stride + dilation * (kernel - 1) + 1 - 2 * pad + stride / 2;
   };
@@ -29,7 +29,7 @@ Problem problem_of(ConvolutionArgs args) {
           random_floats(args.output_channels, 3)};
 }
 
-float sum_of(const Problem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
+float sum_of(const TransposedProblem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
   const ConvolutionArgs& a = p.args;
   const int64_t inputs = a.channels / a.groups;
   const int64_t outputs = a.output_channels / a.groups;
@@ -54,7 +54,7 @@ float sum_of(const Problem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
   return sum;
 }
 
-void expect_definition(Problem p) {
+void expect_definition(TransposedProblem p) {
   ConvolutionArgs& a = p.args;
   std::vector<float> expected;
   for (int64_t pixel = 0; pixel < a.batch * a.output_height * a.output_width; ++pixel) {

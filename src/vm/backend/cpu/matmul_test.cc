@@ -12,14 +12,14 @@ namespace bcai::vm {
 namespace {
 
 // Sizes, layouts and operands of a matmul, with room to spare in every row.
-struct Problem {
+struct MatMulProblem {
   int64_t rows, columns, depth;
   MatrixLayout a_layout = MatrixLayout::kRows;
   MatrixLayout b_layout = MatrixLayout::kRows;
   std::vector<float> a, b, bias, residual;
   EpilogueActivation activation = EpilogueActivation::kNone;
 
-  Problem(int64_t m, int64_t n, int64_t k) : rows(m), columns(n), depth(k) {
+  MatMulProblem(int64_t m, int64_t n, int64_t k) : rows(m), columns(n), depth(k) {
     a = random_floats(m * k, 1);
     b = random_floats(k * n, 2);
   }
@@ -33,7 +33,7 @@ struct Problem {
 float canonical(float x) { return std::isnan(x) ? std::numeric_limits<float>::quiet_NaN() : x; }
 
 // The definition: rule R3 of profile n1.
-std::vector<float> reference(const Problem& p) {
+std::vector<float> reference(const MatMulProblem& p) {
   std::vector<float> c(static_cast<size_t>(p.rows * p.columns));
   for (int64_t i = 0; i < p.rows; ++i) {
     for (int64_t j = 0; j < p.columns; ++j) {
@@ -61,7 +61,7 @@ std::vector<float> transposed(const std::vector<float>& from, int64_t rows, int6
   return to;
 }
 
-std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts = 1) {
+std::vector<float> compute(const MatMulProblem& p, SimdLevel level, int64_t parts = 1) {
   const MatMulKernels& kernels = matmul_kernels(level);
   std::vector<float> a = p.a;
   if (p.a_layout == MatrixLayout::kTransposed) a = transposed(p.a, p.rows, p.depth);
@@ -95,7 +95,7 @@ std::vector<float> compute(const Problem& p, SimdLevel level, int64_t parts = 1)
   return c;
 }
 
-void expect_reference(const Problem& p) {
+void expect_reference(const MatMulProblem& p) {
   const std::vector<float> expected = reference(p);
   for (SimdLevel level : machine_levels()) {
     EXPECT_EQ(first_difference(compute(p, level), expected), -1)
@@ -109,7 +109,7 @@ constexpr MatrixLayout kLayouts[] = {MatrixLayout::kRows, MatrixLayout::kTranspo
 TEST(MatMul, EqualsTheDefinitionForEveryTail) {
   for (int64_t m = 1; m <= 40; ++m) {
     for (int64_t n = 1; n <= 40; ++n) {
-      Problem p(m, n, 1 + (m * 7 + n * 3) % 40);
+      MatMulProblem p(m, n, 1 + (m * 7 + n * 3) % 40);
       p.b_layout = kLayouts[(m + n) % 3];
       p.a_layout = (m + n) % 5 == 0 ? MatrixLayout::kTransposed : MatrixLayout::kRows;
       if (n % 2 == 0) p.add_epilogue();
@@ -121,7 +121,7 @@ TEST(MatMul, EqualsTheDefinitionForEveryTail) {
 TEST(MatMul, EqualsTheDefinitionWhereItIsCut) {
   for (MatrixLayout a_layout : {MatrixLayout::kRows, MatrixLayout::kTransposed}) {
     for (MatrixLayout b_layout : kLayouts) {
-      Problem p(345, 45, 1100);
+      MatMulProblem p(345, 45, 1100);
       p.a_layout = a_layout;
       p.b_layout = b_layout;
       p.add_epilogue();
@@ -131,17 +131,17 @@ TEST(MatMul, EqualsTheDefinitionWhereItIsCut) {
 }
 
 TEST(MatMul, EqualsTheDefinitionWhereRowsArePagesApart) {
-  expect_reference(Problem(45, 260, 1024));
+  expect_reference(MatMulProblem(45, 260, 1024));
 }
 
 TEST(MatMul, OfDepthZeroIsTheEpilogueOfZero) {
-  Problem p(5, 37, 0);
+  MatMulProblem p(5, 37, 0);
   p.add_epilogue();
   expect_reference(p);
 }
 
 TEST(MatMul, KeepsDenormalsAndGivesOneNan) {
-  Problem p(20, 50, 70);
+  MatMulProblem p(20, 50, 70);
   for (size_t i = 0; i < p.a.size(); ++i) p.a[i] *= 0x1p-100f;
   for (size_t i = 0; i < p.b.size(); ++i) p.b[i] *= 0x1p-44f;
   expect_reference(p);
@@ -155,7 +155,7 @@ TEST(MatMul, KeepsDenormalsAndGivesOneNan) {
 // The fused kernel is the plain one followed by the three steps.
 TEST(MatMul, ActivationsAreEqualAtEveryLevel) {
   for (int i = 0; i <= static_cast<int>(EpilogueActivation::kHardSigmoid); ++i) {
-    Problem p(17, 45, 30);
+    MatMulProblem p(17, 45, 30);
     p.add_epilogue();
     p.activation = static_cast<EpilogueActivation>(i);
     const std::vector<float> expected = compute(p, SimdLevel::kPortable);
@@ -170,7 +170,7 @@ TEST(MatMul, ActivationsAreEqualAtEveryLevel) {
 
 TEST(MatMul, GivesTheSameBytesForEveryPartition) {
   for (MatrixLayout b_layout : kLayouts) {
-    Problem p(400, 200, 600);
+    MatMulProblem p(400, 200, 600);
     p.b_layout = b_layout;
     for (SimdLevel level : machine_levels()) {
       if (level == SimdLevel::kPortable) continue;
@@ -183,11 +183,11 @@ TEST(MatMul, GivesTheSameBytesForEveryPartition) {
 }
 
 TEST(MatMul, GivesARowTheSameBytesInAnyBatch) {
-  const Problem p(64, 96, 700);
+  const MatMulProblem p(64, 96, 700);
   const SimdLevel level = detect_simd_level();
   const std::vector<float> whole = compute(p, level);
   for (int64_t i = 0; i < p.rows; i += 9) {
-    Problem row(1, p.columns, p.depth);
+    MatMulProblem row(1, p.columns, p.depth);
     row.a.assign(p.a.begin() + i * p.depth, p.a.begin() + (i + 1) * p.depth);
     row.b_layout = MatrixLayout::kPacked;
     const std::vector<float> expected(whole.begin() + i * p.columns,
@@ -215,7 +215,7 @@ TEST(MatMul, RepeatsAnOperandOverTheBatch) {
   Scratch scratch(matmul_scratch_bytes(args));
   matmul_kernels(detect_simd_level()).run(args, 0, matmul_units(args), scratch.get());
   for (int64_t i = 0; i < 6; ++i) {
-    Problem p(m, n, k);
+    MatMulProblem p(m, n, k);
     p.a.assign(a.begin() + i * m * k, a.begin() + (i + 1) * m * k);
     p.b.assign(b.begin() + i % 3 * k * n, b.begin() + (i % 3 + 1) * k * n);
     const std::vector<float> part(c.begin() + i * m * n, c.begin() + (i + 1) * m * n);
@@ -224,7 +224,7 @@ TEST(MatMul, RepeatsAnOperandOverTheBatch) {
 }
 
 TEST(MatMul, StaysWithinTheBoundOfTheExactSum) {
-  Problem p(30, 40, 2000);
+  MatMulProblem p(30, 40, 2000);
   const std::vector<float> c = compute(p, detect_simd_level());
   for (int64_t i = 0; i < p.rows; ++i) {
     for (int64_t j = 0; j < p.columns; ++j) {

@@ -15,6 +15,9 @@ inline constexpr int kPanelVersion = 2;
 
 inline constexpr int64_t kPanelColumns = 64;
 
+// The least multiple of b that is not below a.
+constexpr BCAI_INLINE int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
 constexpr BCAI_INLINE int64_t panel_count(int64_t columns) {
   return (columns + kPanelColumns - 1) / kPanelColumns;
 }

@@ -10,12 +10,12 @@
 namespace bcai::vm {
 namespace {
 
-struct Problem {
+struct RecurrentProblem {
   RecurrentArgs args;
   std::vector<float> x, weight, recurrence, bias, hidden, cell;
 };
 
-Problem problem_of(const RecurrentArgs& args) {
+RecurrentProblem problem_of(const RecurrentArgs& args) {
   const int64_t rows = args.directions * recurrent_gates(args.cell) * args.hidden;
   const int64_t states = args.directions * args.batch * args.hidden;
   return {args,
@@ -28,7 +28,7 @@ Problem problem_of(const RecurrentArgs& args) {
 }
 
 // y, the last hidden and the last cell states, one after the other.
-std::vector<float> compute(const Problem& p, SimdLevel level, bool packed) {
+std::vector<float> compute(const RecurrentProblem& p, SimdLevel level, bool packed) {
   RecurrentArgs args = p.args;
   const RecurrentKernels& kernels = recurrent_kernels(level);
   std::vector<float> weight = p.weight, recurrence = p.recurrence;
@@ -61,7 +61,7 @@ double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 // One direction of the definition, in binary64.
 class Exact {
  public:
-  Exact(const Problem& p, int64_t direction) : p_(p), direction_(direction) {
+  Exact(const RecurrentProblem& p, int64_t direction) : p_(p), direction_(direction) {
     const auto at = [&](const std::vector<float>& from) {
       const auto states = p.args.batch * p.args.hidden;
       return std::vector<double>(from.begin() + direction * states,
@@ -131,7 +131,7 @@ class Exact {
     return update * hidden[static_cast<size_t>(b * width + i)] + (1 - update) * std::tanh(sum);
   }
 
-  const Problem& p_;
+  const RecurrentProblem& p_;
   const int64_t direction_;
   int64_t t_ = 0;
   std::vector<double> cell_;
@@ -145,7 +145,7 @@ TEST(Recurrent, IsEqualAtEveryLevelPackedOrNotAndCloseToTheExactValue) {
       args.hidden = hidden;
       args.directions = hidden % 2 == 1 ? 2 : 1;
       args.reverse = args.directions == 1;
-      const Problem p = problem_of(args);
+      const RecurrentProblem p = problem_of(args);
       const std::vector<float> expected = compute(p, SimdLevel::kPortable, false);
       for (const SimdLevel level : machine_levels()) {
         for (const bool packed : {false, true}) {
