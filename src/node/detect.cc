@@ -23,7 +23,7 @@ const std::set<std::string_view> kInstructionSets{
     "amx_int8", "asimd",    "sve",         "sve2",     "bf16",        "i8mm",        "asimddp",
 };
 
-constexpr size_t kTextBytesMax = 256;  // of a text in Capabilities
+constexpr size_t kCapabilityBytesMax = 256;  // of a text in Capabilities
 constexpr int64_t kFileBytesMax = int64_t{4} << 20;
 
 std::string_view trimmed(std::string_view text) {
@@ -43,7 +43,7 @@ std::string_view take_until(std::string_view& text, char separator) {
 // What may go into JSON and onto a terminal: printable ASCII, short.
 std::string printable(std::string_view text) {
   std::string out;
-  for (char c : trimmed(text).substr(0, kTextBytesMax)) out += c >= ' ' && c <= '~' ? c : '?';
+  for (char c : trimmed(text).substr(0, kCapabilityBytesMax)) out += c >= ' ' && c <= '~' ? c : '?';
   return out;
 }
 

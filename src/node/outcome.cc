@@ -12,7 +12,7 @@ namespace {
 
 // What the decoder of AttemptResult and the coordinator's body limit take, with some room.
 constexpr int64_t kOutputsBytesMax = int64_t{4} << 20;
-constexpr size_t kNameBytesMax = 256;
+constexpr size_t kOutputNameBytesMax = 256;
 constexpr size_t kReasonBytesMax = 512;
 constexpr size_t kDetailBytesMax = 1024;
 constexpr size_t kListMax = 1000;
@@ -24,7 +24,7 @@ void leave_out(AttemptResult* result, std::string_view name, std::string_view re
     result->left_out.push_back({"…", "more than can be listed"});
   }
   if (result->left_out.size() > kListMax) return;
-  const std::string shown = clip_utf8(name, kNameBytesMax);
+  const std::string shown = clip_utf8(name, kOutputNameBytesMax);
   result->left_out.push_back({shown.empty() ? "?" : shown, clip_utf8(reason, kReasonBytesMax)});
 }
 
@@ -40,7 +40,7 @@ void read_values(const json::value& values, AttemptResult* result) {
   for (const auto& member : values.get_object()) {
     const std::string_view name = to_std(member.key());
     const auto bytes = static_cast<int64_t>(to_text(member.value()).size() + name.size());
-    if (name.size() > kNameBytesMax) {
+    if (name.size() > kOutputNameBytesMax) {
       leave_out(result, name, "its name is too long");
     } else if (total + bytes > kOutputsBytesMax) {
       leave_out(result, name,
@@ -58,7 +58,7 @@ void read_tensors(const json::value& tensors, AttemptResult* result) {
   for (const json::value& element : tensors.get_array()) {
     if (!element.is_object()) continue;
     TensorRef tensor;
-    tensor.name = text_member(element.get_object(), "name", kNameBytesMax);
+    tensor.name = text_member(element.get_object(), "name", kOutputNameBytesMax);
     tensor.dtype = text_member(element.get_object(), "dtype", 16);
     const json::value* shape = element.get_object().if_contains("shape");
     bool whole = shape != nullptr && shape->is_array() && shape->get_array().size() <= kShapeMax &&
@@ -83,7 +83,7 @@ void read_left_out(const json::value& list, AttemptResult* result) {
   if (!list.is_array()) return;
   for (const json::value& element : list.get_array()) {
     if (!element.is_object()) continue;
-    leave_out(result, text_member(element.get_object(), "name", kNameBytesMax),
+    leave_out(result, text_member(element.get_object(), "name", kOutputNameBytesMax),
               text_member(element.get_object(), "reason", kReasonBytesMax));
   }
 }

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kOutputKillFactor = 64;
 constexpr int64_t kOutputKillBytesMin = 64'000'000;
 // Of a native program's results, which are all of it.
-constexpr int64_t kResultBytesMax = 1'000'000'000;
+constexpr int64_t kCarriedBytesMax = 1'000'000'000;
 
 std::string in_work(const std::string& path) { return "/work/" + path; }
 
@@ -47,7 +47,7 @@ void make_native(const JobSpec& spec, const std::vector<std::filesystem::path>& 
   // Replicas are compared instruction by instruction when they differ.
   if (spec.replicas > 1) task->native.emplace_back("--trace");
   task->environment = {{"BCAI_DATA_DIR", "/work/.bcai"}};
-  task->limits.carried_bytes_max = kResultBytesMax;
+  task->limits.carried_bytes_max = kCarriedBytesMax;
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 namespace bcai::packaging {
 namespace {
 
-constexpr size_t kTextMax = 256;
+constexpr size_t kRequirementBytesMax = 256;
 constexpr size_t kClausesMax = 16;
 
 // Longer operators stand before those they begin with.
@@ -244,8 +244,8 @@ std::string normalized_package_name(std::string_view name) {
 }
 
 Result<Requirement> parse_requirement(std::string_view text) {
-  if (text.size() > kTextMax) {
-    return error(ErrorCode::kInvalidArgument, "longer than {} bytes", kTextMax);
+  if (text.size() > kRequirementBytesMax) {
+    return error(ErrorCode::kInvalidArgument, "longer than {} bytes", kRequirementBytesMax);
   }
   const std::string_view whole = trim(text);
   BCAI_TRY(refuse_addresses(whole));

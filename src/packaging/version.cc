@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kDigitsMax = 15;  // dates as versions have 14
 constexpr size_t kPartsMax = 16;
-constexpr size_t kTextMax = 128;
+constexpr size_t kVersionBytesMax = 128;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -129,7 +129,7 @@ Result<Version> Version::parse(std::string_view text) {
   const auto wrong = [&] {
     return error(ErrorCode::kInvalidArgument, "'{}' is not a version", text.substr(0, 64));
   };
-  if (text.empty() || text.size() > kTextMax) return wrong();
+  if (text.empty() || text.size() > kVersionBytesMax) return wrong();
   std::string lower(text.substr(0, text.find('+')));
   for (char& c : lower) {
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');

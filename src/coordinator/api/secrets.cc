@@ -163,7 +163,7 @@ void get_attempt_secrets(Services& services, Call call) {
     if (!job) return reply.send(problem_response(job.error()));
     Result<Secrets> secrets = open_secrets(services.vault, db, *job);
     if (!secrets) return reply.send(problem_response(secrets.error()));
-    net::Response response = json_response(200, encode(*secrets));
+    net::Response response = json_response(200, bcai::encode(*secrets));
     wipe(&*secrets);
     response.headers.emplace_back("Cache-Control", "no-store");
     reply.send(std::move(response));

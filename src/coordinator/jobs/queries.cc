@@ -13,12 +13,6 @@ using store::optional_bytes_at;
 using store::optional_time_at;
 using store::time_at;
 
-template <typename T>
-T stored(Result<T> parsed) {
-  BCAI_ASSERT(parsed);
-  return *parsed;
-}
-
 #define BCAI_SELECT_JOB                                                                     \
   "SELECT id, owner, state, desired, reason_code, reason, version, created_at, started_at," \
   " ended_at, published, spec, shape, quote, verification FROM jobs "

@@ -17,6 +17,13 @@
 
 namespace bcai::coordinator {
 
+// Of a word that only we write.
+template <typename T>
+T stored(Result<T> parsed) {
+  BCAI_ASSERT(parsed);
+  return *parsed;
+}
+
 Result<json::value> json_of(std::string_view text);  // an object; "" is null
 
 std::string spec_text(const JobSpec& spec);  // without the code

@@ -39,12 +39,6 @@ std::string_view guard(AttemptState to) {
   return guard<AttemptState, static_cast<size_t>(AttemptState::kLost) + 1>(to);
 }
 
-template <typename T>
-T stored(Result<T> parsed) {
-  BCAI_ASSERT(parsed);
-  return *parsed;
-}
-
 AttemptRow read_attempt(const store::Statement& row) {
   return {.id = bytes_at<AttemptId>(row, 0),
           .job = bytes_at<JobId>(row, 1),

@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr rlim_t kAddressBytesBeyond = rlim_t{4} << 30;  // stacks, libraries, mapped weights
-constexpr rlim_t kFileBytesMax = rlim_t{8} << 30;
+constexpr rlim_t kWrittenFileBytesMax = rlim_t{8} << 30;
 constexpr int64_t kErrorBytesMax = 64 << 10;
 constexpr Millis kLook{200};
 
@@ -86,7 +86,7 @@ void leave_the_network() {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_AS, command.limits.address_bytes);
   limit(RLIMIT_CPU, command.limits.cpu_s);
-  limit(RLIMIT_FSIZE, kFileBytesMax);
+  limit(RLIMIT_FSIZE, kWrittenFileBytesMax);
   if (setpriority(PRIO_PROCESS, 0, 10) != 0 || getppid() != parent ||
       chdir(command.directory) != 0) {
     _exit(126);
