@@ -203,7 +203,7 @@ ValueId constant(const BuilderPointer& builder, const Buffer& buffer) {
   return id;
 }
 
-using Results = std::vector<std::pair<std::string, ValueId>>;
+using NamedResults = std::vector<std::pair<std::string, ValueId>>;
 using Weights = std::vector<std::pair<std::string, Buffer>>;
 
 // Of the one weight file, whose digest is known when its tensors are.
@@ -214,7 +214,8 @@ ValueId weight(const BuilderPointer& builder, const std::string& name, const Buf
   return id;
 }
 
-Model finish_model(const BuilderPointer& builder, const Results& results, const Weights& weights) {
+Model finish_model(const BuilderPointer& builder, const NamedResults& results,
+                   const Weights& weights) {
   Builder copy = *builder;
   Program program = value_of(copy.finish(results));
   std::vector<std::pair<std::string, Tensor>> tensors;
@@ -222,7 +223,7 @@ Model finish_model(const BuilderPointer& builder, const Results& results, const 
   return value_of(unlocked([&] { return Model::of_tensors(std::move(program), tensors); }));
 }
 
-ProgramObject finish(const BuilderPointer& builder, const Results& results) {
+ProgramObject finish(const BuilderPointer& builder, const NamedResults& results) {
   Builder copy = *builder;  // so that building may go on
   Program program = value_of(copy.finish(results));
   std::vector<ProgramFinding> findings;
