@@ -25,6 +25,9 @@ add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wno-missing-field-initi
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these inside its own std::string and std::variant (GCC bugs 105329, 105562).
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized)
+  # A warning for headers: in a batch g++ takes every .cc file for one, with its Impl.
+  set(in_batches $<AND:$<COMPILE_LANGUAGE:CXX>,$<BOOL:$<TARGET_PROPERTY:UNITY_BUILD>>>)
+  add_compile_options($<${in_batches}:-Wno-subobject-linkage>)
 endif()
 set(CMAKE_CXX_FLAGS_DEBUG "-g1 -O0")
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1")

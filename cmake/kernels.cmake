@@ -37,6 +37,8 @@ function(bcai_kernel_sources target)
     set(objects ${target}_${level})
     add_library(${objects} OBJECT ${ARGN})
     target_compile_definitions(${objects} PRIVATE BCAI_SIMD_LEVEL=${level})
+    # Each file alone: every one has a run() of its own.
+    set_target_properties(${objects} PROPERTIES UNITY_BUILD OFF)
     target_compile_options(${objects} PRIVATE ${BCAI_KERNEL_FLAGS} ${BCAI_KERNEL_FLAGS_${level}})
     target_include_directories(${objects} PRIVATE
                                $<TARGET_PROPERTY:${target},INCLUDE_DIRECTORIES>)
