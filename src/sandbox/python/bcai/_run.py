@@ -40,7 +40,6 @@ from posix import (
     mkdir,
     open,
     register_at_fork,
-    setpgid,
     waitpid,
     write,
 )
@@ -85,10 +84,10 @@ def _become_second_process(proxy, tell_end=None):
     except OSError:
         return  # only one process is allowed: then the job is the first
     if child == 0:
-        if tell_end is not None:
-            setpgid(0, 0)
         return
-    # Linux keeps the others from process 1; gVisor does not, nor what is for its process group.
+    # Linux keeps the others from process 1; gVisor does not, nor what is for its process group. The
+    # job stays in that group: gVisor of 2022 locks up for good when setsid() takes the last process
+    # whose parent is of another group of the session out of a group.
     pthread_sigmask(SIG_SETMASK, valid_signals() - {SIGTERM})
     signal(SIGTERM, lambda *_: kill(child, SIGTERM))
     for fd in range(4 if tell_end is None else 3):
