@@ -25,7 +25,7 @@ os.waitpid(child, 0)
 """,
     "files": """
 with open("/dev/shm/x", "wb", 0) as f:
-    for _ in range(60):
+    for _ in range(120):
         f.write(bytes(1_000_000))
 """,
     "threads that catch everything": """
