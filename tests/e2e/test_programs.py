@@ -198,7 +198,7 @@ def test_replicas_wait_for_enough_nodes(client: SDK, program: Path) -> None:
     job = client.create_job(program=program, inputs={"x": X}, replicas=2, hardware=HARDWARE)
     job.execute(wait=False)
     assert job.status == "queued"
-    assert job.reason == "needs 2 nodes, 1 fits"
+    wait_until(lambda: job.reason == "needs 2 nodes, 1 fits", 10, "the scheduler has seen it")
     job.cancel()
     assert job.wait(20) == "cancelled"
 
