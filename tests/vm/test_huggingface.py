@@ -78,7 +78,7 @@ def ids(*shape: int) -> np.ndarray:
 
 
 def compare(what: str, got: np.ndarray, model, forward, tell) -> None:
-    """With the model in float64 and in f32; prints the differences and bounds them."""
+    """With the model in float64 and in f32; tells the differences and bounds them."""
     wanted = []
     for precision in (torch.float64, torch.float32):
         with torch.no_grad():
