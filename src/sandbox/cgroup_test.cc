@@ -3,9 +3,9 @@
 #include "sandbox/cgroup.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include "base/file.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -14,11 +14,7 @@ namespace fs = std::filesystem;
 
 class CgroupTree : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = ::testing::TempDir() + "cgroup_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
-  }
+  void SetUp() override { root_ = make_temporary_directory(); }
   void TearDown() override { fs::remove_all(root_); }
 
   void put(const std::string& path, std::string_view text) {

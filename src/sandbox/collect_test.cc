@@ -4,7 +4,6 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,6 +15,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -25,9 +25,7 @@ namespace fs = std::filesystem;
 class Collect : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = ::testing::TempDir() + "collect_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    base_ = name;
+    base_ = make_temporary_directory();
     outputs_ = base_ / "work/outputs";
     ASSERT_TRUE(make_directories(outputs_));
     ASSERT_TRUE(write_file(base_ / "secret", "SECRET"));

@@ -2,13 +2,13 @@
 #include "sandbox/root.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "sandbox/elf.h"
 #include "sandbox/elf_image.h"
 #include "sandbox/spawn.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -18,9 +18,7 @@ namespace fs = std::filesystem;
 class RootTest : public ::testing::Test {
  protected:
   static void SetUpTestSuite() {
-    std::string name = ::testing::TempDir() + "root_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    state_ = name;
+    state_ = make_temporary_directory();
     auto made = prepare_root(state_, "/usr/bin/python3");
     ASSERT_TRUE(made) << made.error().message;
     root_ = *std::move(made);
@@ -114,9 +112,7 @@ TEST_F(RootTest, HoldsTheRunner) {
 class NativeRootTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string name = ::testing::TempDir() + "native_root_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
+    directory_ = make_temporary_directory();
     const auto self = read_elf_file("/proc/self/exe");
     ASSERT_TRUE(self) << self.error().message;
     Image program(self->interpreter);

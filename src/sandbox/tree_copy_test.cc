@@ -2,12 +2,12 @@
 #include "sandbox/tree_copy.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -16,11 +16,7 @@ namespace fs = std::filesystem;
 
 class Tree : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = ::testing::TempDir() + "tree_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    base_ = name;
-  }
+  void SetUp() override { base_ = make_temporary_directory(); }
   void TearDown() override {
     std::error_code ignored;
     fs::remove_all(base_, ignored);

@@ -2,10 +2,11 @@
 #include "sandbox/zygote/pool.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <thread>
+
+#include "sandbox/test_run.h"
 
 namespace bcai::sandbox {
 namespace {
@@ -64,11 +65,10 @@ TEST(Arrivals, AreCountedForAsLongAsAPoolIsKept) {
 
 // A host on which no zygote can start: each key fails at once.
 TEST(ZygotePool, ForgetsWhatNobodyAsksFor) {
-  std::string name = ::testing::TempDir() + "pool_XXXXXX";
-  ASSERT_NE(mkdtemp(name.data()), nullptr);
+  const std::filesystem::path state = make_temporary_directory();
   auto host = std::make_unique<ZygoteHost>();
-  host->state = name;
-  host->slots = std::make_unique<Slots>(name, 1, 4, Zygote::kIds);
+  host->state = state;
+  host->slots = std::make_unique<Slots>(state, 1, 4, Zygote::kIds);
   ZygotePool pool(std::move(host), 2, Millis(300));
   for (int tenant = 0; tenant < 5; tenant++) {
     EXPECT_FALSE(pool.take({.tenant = fmt::format("t{}", tenant)}));
@@ -79,7 +79,7 @@ TEST(ZygotePool, ForgetsWhatNobodyAsksFor) {
     std::this_thread::sleep_for(Millis(50));
   }
   EXPECT_EQ(pool.keys(), 0u);
-  std::filesystem::remove_all(name);
+  std::filesystem::remove_all(state);
 }
 
 }  // namespace
