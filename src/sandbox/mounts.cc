@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <string>
+#include <thread>
 #include <tuple>
 
 namespace bcai::sandbox {
@@ -109,8 +111,10 @@ Result<UniqueFd> clone_read_only(const std::filesystem::path& path) {
 Result<void> make_read_only(int mount_fd) {
   mount_attr attributes{};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
-    return errno_error(errno, "make a mount read-only");
+  for (int tries = 0;
+       mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0; ++tries) {
+    if (errno != EBUSY || tries == 5000) return errno_error(errno, "make a mount read-only");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return {};
 }

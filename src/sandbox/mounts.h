@@ -39,7 +39,9 @@ Result<UniqueFd> make_devices();
 Result<UniqueFd> overlay_read_only(const std::filesystem::path& path,
                                    const std::filesystem::path& empty);
 
-// From now on nothing can be written through this mount.
+// From now on nothing can be written through this mount. A process that another thread is starting
+// has a copy of each descriptor until it executes its program, those open for writing among them:
+// waits for that, 5 s at most.
 Result<void> make_read_only(int mount_fd);
 
 }  // namespace bcai::sandbox

@@ -75,7 +75,8 @@ def test_out_of_memory_is_told_100_times_of_100(directory):
     for run, (outcome, exit_code), asked in zip(runs, expected, tasks, strict=True):
         report = run["report"]
         if report["outcome"] != outcome or exit_code not in (None, report["exit_code"]):
-            wrong.append((asked["code"], report["outcome"], report["exit_code"], run["stderr"]))
+            wrong.append((asked["code"], report["outcome"], report["exit_code"], report["detail"],
+                          run["stderr"]))
         assert report["usage"]["memory_peak_bytes"] <= SMALL["memory_bytes_max"]
     assert not wrong
 
