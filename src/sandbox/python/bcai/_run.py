@@ -77,19 +77,22 @@ def main(in_directory, work_directory, site_packages=None, preloaded=None, tell_
 
 
 def _become_second_process(proxy, tell_end=None):
+    # What a job sends to process 1 must not end it, from the job's first moment: Linux sees to that,
+    # gVisor does not, nor to what is for its process group. The job stays in that group: gVisor of
+    # 2022 locks up for good when setsid() takes the last process whose parent is of another group of
+    # the session out of a group.
+    before = pthread_sigmask(SIG_SETMASK, valid_signals())
     try:
         if proxy:
             _start_relay(proxy)
         child = fork()
     except OSError:
-        return  # only one process is allowed: then the job is the first
+        child = 0  # only one process is allowed: then the job is the first
     if child == 0:
+        pthread_sigmask(SIG_SETMASK, before)
         return
-    # Linux keeps the others from process 1; gVisor does not, nor what is for its process group. The
-    # job stays in that group: gVisor of 2022 locks up for good when setsid() takes the last process
-    # whose parent is of another group of the session out of a group.
-    pthread_sigmask(SIG_SETMASK, valid_signals() - {SIGTERM})
     signal(SIGTERM, lambda *_: kill(child, SIGTERM))
+    pthread_sigmask(SIG_SETMASK, valid_signals() - {SIGTERM})
     for fd in range(4 if tell_end is None else 3):
         try:
             close(fd)
