@@ -29,7 +29,9 @@ class Grouping {
   Groups run() {
     for (uint32_t i = 0; i < region_.instructions.size(); ++i) {
       const Instruction& instruction = region_.instructions[i];
-      if (join_residual(i, instruction) || join_relu(i, instruction)) continue;
+      if (join_residual(i, instruction) || join_relu(i, instruction) || join_norm(i, instruction)) {
+        continue;
+      }
       if (is_elementwise(function_, instruction)) join_map(i, instruction);
     }
     return std::move(groups_);
@@ -62,7 +64,7 @@ class Grouping {
           groups_.group_of[maker->second] != kNoGroup) {
         continue;
       }
-      groups_.groups.push_back({false, {maker->second, i}, {}, add.results});
+      groups_.groups.push_back({GroupKind::kResidual, {maker->second, i}, {}, add.results});
       set_group(static_cast<uint32_t>(groups_.groups.size() - 1));
       return true;
     }
@@ -75,9 +77,26 @@ class Grouping {
     const auto maker = maker_.find(relu.operands[0]);
     if (maker == maker_.end() || groups_.group_of[maker->second] == kNoGroup) return false;
     Group& group = groups_.groups[groups_.group_of[maker->second]];
-    if (group.map || group.members.size() != 2) return false;
+    if (group.kind != GroupKind::kResidual || group.members.size() != 2) return false;
     group.members.push_back(i);
     group.results = relu.results;
+    groups_.group_of[i] = groups_.group_of[maker->second];
+    return true;
+  }
+
+  bool join_norm(uint32_t i, const Instruction& norm) {
+    if (norm.opcode != Opcode::kLayerNorm && norm.opcode != Opcode::kRMSNorm) return false;
+    const ValueId sum = norm.operands[0];
+    const auto maker = maker_.find(sum);
+    if (maker == maker_.end() || uses_.count(sum) != 1) return false;
+    const Instruction& add = region_.instructions[maker->second];
+    if (add.opcode != Opcode::kAdd || !(type_of(add.operands[0]) == type_of(sum)) ||
+        !(type_of(add.operands[1]) == type_of(sum))) {
+      return false;
+    }
+    Group& group = groups_.groups[groups_.group_of[maker->second]];
+    if (group.members.size() != 1) return false;
+    group = {GroupKind::kNorm, {maker->second, i}, {}, norm.results};
     groups_.group_of[i] = groups_.group_of[maker->second];
     return true;
   }
@@ -89,13 +108,15 @@ class Grouping {
       const auto maker = maker_.find(id);
       if (maker == maker_.end()) continue;
       const uint32_t group = groups_.group_of[maker->second];
-      if (group != kNoGroup && groups_.groups[group].map) candidates.push_back(group);
+      if (group != kNoGroup && groups_.groups[group].kind == GroupKind::kMap) {
+        candidates.push_back(group);
+      }
     }
     std::sort(candidates.rbegin(), candidates.rend());
     for (const uint32_t candidate : candidates) {
       if (try_join(candidate, i)) return;
     }
-    Group alone{true, {i}, {}, {}};
+    Group alone{GroupKind::kMap, {i}, {}, {}};
     find_ends(alone);
     groups_.groups.push_back(std::move(alone));
     groups_.group_of[i] = static_cast<uint32_t>(groups_.groups.size() - 1);

@@ -3,8 +3,10 @@
 // and every operation in it rounds as it would alone, so no bit changes.
 //   map       elementwise instructions over one shape; what others use of it becomes a result
 //   residual  a matmul or convolution, the Add behind it, and a Relu behind that
+//   norm      an Add that no map has, and the LayerNorm or RMSNorm behind it
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "vm/program/program.h"
@@ -16,8 +18,10 @@ inline constexpr size_t kMapInputsMost = 8;
 inline constexpr size_t kMapResultsMost = 4;
 inline constexpr size_t kMapStepsMost = 30;
 
+enum class GroupKind : uint8_t { kMap, kResidual, kNorm };
+
 struct Group {
-  bool map = true;
+  GroupKind kind = GroupKind::kMap;
   std::vector<uint32_t> members;  // instructions of the region, ascending
   std::vector<ValueId> inputs;    // of a map
   std::vector<ValueId> results;

@@ -301,21 +301,30 @@ class Lowering {
   }
 
   void lower_group(const Region& region, const Group& group, uint32_t first, Sequence& out) {
-    const Instruction& head = region.instructions[group.members[0]];
-    Launch launch = group.map ? Launch{} : launch_of(head, out);
-    for (const uint32_t member : group.members) launch.instructions.push_back(first + member);
-    if (group.map) {
-      launch.channels_last = stays_channels_last(group);
-      add_steps(region, group, launch, out);
-    } else {
-      const ValueId product = head.results[0];
-      const Instruction& add = region.instructions[group.members[1]];
-      const ValueId residual = add.operands[add.operands[0] == product ? 1 : 0];
-      launch.relu = group.members.size() > 2;
-      launch.residual = launch.channels_last ? last_here(residual, out) : here(residual, out);
-      launch.flops += static_cast<uint64_t>(type_of(product).shape.elements().value());
-      launch.bytes += static_cast<uint64_t>(launch.residual.bytes());
+    Launch launch;
+    switch (group.kind) {
+      case GroupKind::kMap:
+        launch.channels_last = stays_channels_last(group);
+        add_steps(region, group, launch, out);
+        break;
+      case GroupKind::kResidual: {
+        const Instruction& product = region.instructions[group.members[0]];
+        const Instruction& add = region.instructions[group.members[1]];
+        launch = launch_of(product, out);
+        launch.relu = group.members.size() > 2;
+        add_residual(add.operands[add.operands[0] == product.results[0] ? 1 : 0], launch, out);
+        break;
+      }
+      case GroupKind::kNorm: {
+        const Instruction& add = region.instructions[group.members[0]];
+        // The norm reads the first term where it would read the sum, which nobody else does.
+        at_[add.results[0]] = here(add.operands[0], out);
+        launch = launch_of(region.instructions[group.members[1]], out);
+        add_residual(add.operands[1], launch, out);
+        break;
+      }
     }
+    for (const uint32_t member : group.members) launch.instructions.push_back(first + member);
     for (const ValueId id : group.results) {
       if (launch.channels_last) {
         add_channels_last_result(id, launch);
@@ -324,11 +333,17 @@ class Lowering {
       at_[id] = new_operand(type_of(id));
       launch.results.push_back(at_[id]);
     }
-    if (group.map) {
+    if (group.kind == GroupKind::kMap) {
       for (const Operand& operand : launch.operands) launch.bytes += bytes_of(operand);
       for (const Operand& result : launch.results) launch.bytes += bytes_of(result);
     }
     out.push_back(std::move(launch));
+  }
+
+  void add_residual(ValueId id, Launch& launch, Sequence& out) {
+    launch.residual = launch.channels_last ? last_here(id, out) : here(id, out);
+    launch.flops += static_cast<uint64_t>(type_of(id).shape.elements().value());
+    launch.bytes += bytes_of(launch.residual);
   }
 
   static uint64_t bytes_of(const Operand& operand) {

@@ -60,7 +60,7 @@ struct MapStep {
 };
 
 enum class LaunchKind : uint8_t {
-  kInstruction,  // `opcode` with `attributes`, as the instruction means; then + residual, then Relu
+  kInstruction,  // `opcode` with `attributes`, as the instruction means, with `residual`; then Relu
   kMap,          // `steps` for each element of the results, inputs broadcast
   kCopy,         // operand 0 to result 0, as bytes
   kRepeat,       // bodies[0], `trip` times; with `until`, until operand 0 holds
@@ -76,7 +76,8 @@ struct Launch {
   Attributes attributes;
   std::vector<Operand> operands;
   std::vector<Operand> results;
-  Operand residual;   // of the result's type: added after bias and activation
+  // Of the result's type: added after bias and activation, or by a norm to operand 0 before all.
+  Operand residual;
   bool relu = false;  // of the sum with the residual
   // Operand 0, the residual and the result are [N,..,C] where the instruction has [N,C,..].
   bool channels_last = false;

@@ -189,6 +189,39 @@ TEST(BitsTest, APadWithoutElementsBefore) {
             "");
 }
 
+// A sum that only a norm reads is the norm's; one that a map has, or a result, is not.
+TEST(BitsTest, ASumBeforeANorm) {
+  Builder b;
+  const ValueId x = b.argument("x", {DType::kF32, {5, 24}});
+  const ValueId y = b.argument("y", {DType::kF32, {5, 24}});
+  const ValueId row = b.argument("row", {DType::kF32, {24}});
+  const auto add = [&](ValueId left, ValueId right) { return b.add(Opcode::kAdd, {left, right}); };
+  const ValueId layer = b.add(Opcode::kLayerNorm, {add(x, y), row, row});
+  const ValueId root = b.add(Opcode::kRMSNorm, {add(x, x), row});
+  const ValueId repeated = b.add(Opcode::kLayerNorm, {add(x, row), row, row});
+  const ValueId sum = add(layer, y);
+  const ValueId shown = b.add(Opcode::kLayerNorm, {sum, row, row});
+  std::vector<ProgramFinding> findings;
+  const auto verified =
+      verify(*b.finish({{"root", root}, {"repeated", repeated}, {"sum", sum}, {"shown", shown}}),
+             &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    const std::vector<Tensor> inputs = random_inputs(bound->program(), seed);
+    const auto expected = reference::run(*bound, inputs, weight_by_name);
+    for (const Case& one : cases_of(seed)) {
+      const auto executable = *prepare(*bound, weight_by_name, one.options);
+      EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
+    }
+  }
+  std::vector<std::string> names;
+  const auto executable = *prepare(*bound, weight_by_name);
+  for (const Launch& launch : executable->plan().main) names.push_back(launch_name(launch));
+  EXPECT_EQ(names, (std::vector<std::string>{"LayerNorm + residual", "RMSNorm + residual",
+                                             "map Add", "LayerNorm", "map Add", "LayerNorm"}));
+}
+
 // Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
 // have them, and come back where an instruction or a result asks for it.
 TEST(BitsTest, AChainOfConvolutions) {

@@ -46,6 +46,7 @@ std::unique_ptr<Kernel> make_norm_kernel(const Launch& launch, SimdLevel level) 
        .bind = [](NormArgs& bound, const Launch& at, const Addresses& addresses) {
          const std::vector<Operand>& operands = at.operands;
          bound.x = addresses.floats(operands[0]);
+         bound.residual = addresses.floats(at.residual);
          bound.gamma = operands.size() > 1 ? addresses.floats(operands[1]) : nullptr;
          bound.beta = operands.size() > 2 ? addresses.floats(operands[2]) : nullptr;
          bound.y = addresses.floats(at.results[0]);

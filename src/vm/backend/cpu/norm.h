@@ -8,7 +8,7 @@
 //   GroupNorm: LayerNorm of each group of channels, gamma and beta by channel
 //   BatchNorm: y = fma(x - mean, gamma * (1 / sqrt(variance + eps)), beta), all by channel
 // Sums are by rule R4, the squares fused into them; each other operation rounds. Without gamma or
-// beta, what it would do is left out.
+// beta, what it would do is left out. With a residual, x is x + residual, rounded.
 //
 // As all kernels: no allocation, no thread, no exception.
 #pragma once
@@ -20,9 +20,10 @@
 
 namespace bcai::vm {
 
-// The arrays stay the caller's; y may be x. n >= 1.
+// The arrays stay the caller's; y may be x or the residual. n >= 1.
 struct NormArgs {
   const float* x;
+  const float* residual = nullptr;  // [rows, n]
   float* y;
   const float* gamma = nullptr;  // [n]
   const float* beta = nullptr;   // [n], LayerNorm's alone

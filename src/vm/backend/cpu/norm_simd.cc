@@ -14,8 +14,7 @@ BCAI_INLINE float inverse_root(float x) { return 1.0f / __builtin_sqrtf(x); }
 
 // y = finish(scaled x, gamma, beta) with what is there of the two.
 template <typename Scaled>
-BCAI_INLINE void write_row(const NormArgs& args, int64_t row, Scaled scaled) {
-  const float* x = args.x + row * args.n;
+BCAI_INLINE void write_row(const NormArgs& args, int64_t row, const float* x, Scaled scaled) {
   float* y = args.y + row * args.n;
   const float* gamma = args.gamma;
   const float* beta = args.beta;
@@ -43,16 +42,42 @@ BCAI_INLINE void write_row(const NormArgs& args, int64_t row, Scaled scaled) {
 // Rows that are taken side by side, so that none waits for its own last addition.
 constexpr int kRowsAtOnce = 4;
 
+// The sums of take(lane, v) over the v of kRows rows. Returns where these v lie: in x, or with a
+// residual in y.
+template <int kRows, typename Take>
+BCAI_INLINE const float* reduce_first(const NormArgs& args, int64_t row, Take take,
+                                      float (&sums)[kRows]) {
+  const int64_t n = args.n;
+  const float* x = args.x + row * n;
+  float* y = args.y + row * n;
+  if (args.residual == nullptr) {
+    reduce_rows<S, SumFold<S>, kRows>(
+        n,
+        [=](auto lanes, int64_t i, auto rows)
+            BCAI_LAMBDA { return take(rows, lanes, rows.load(x + i, n)); },
+        sums);
+    return x;
+  }
+  const float* residual = args.residual + row * n;
+  reduce_rows<S, SumFold<S>, kRows>(
+      n,
+      [=](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
+        const auto v = decltype(rows)::Simd::add(rows.load(x + i, n), rows.load(residual + i, n));
+        rows.store(y + i, n, v);
+        return take(rows, lanes, v);
+      },
+      sums);
+  return y;
+}
+
 template <int kRows>
 void layer_norm_rows(const NormArgs& args, int64_t row) {
   const auto count = static_cast<float>(args.n);
-  const float* x = args.x + row * args.n;
   const int64_t n = args.n;
   float mean[kRows], variance[kRows];
-  reduce_rows<S, SumFold<S>, kRows>(
-      n,
-      [=](auto lanes, int64_t i, auto rows)
-          BCAI_LAMBDA { return decltype(rows)::Simd::add(lanes, rows.load(x + i, n)); },
+  const float* x = reduce_first(
+      args, row,
+      [](auto rows, auto lanes, auto v) BCAI_LAMBDA { return decltype(rows)::Simd::add(lanes, v); },
       mean);
   for (float& each : mean) each /= count;
   reduce_rows<S, SumFold<S>, kRows>(
@@ -69,7 +94,7 @@ void layer_norm_rows(const NormArgs& args, int64_t row) {
     if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
     const auto middle = S::set(mean[r]), factor = S::set(scale);
     write_row(
-        args, row + r, [=](S::F32 v) __attribute__((always_inline)) {
+        args, row + r, x + r * n, [=](S::F32 v) __attribute__((always_inline)) {
           return S::mul(S::sub(v, middle), factor);
         });
   }
@@ -77,22 +102,20 @@ void layer_norm_rows(const NormArgs& args, int64_t row) {
 
 template <int kRows>
 void rms_norm_rows(const NormArgs& args, int64_t row) {
-  const float* x = args.x + row * args.n;
   const int64_t n = args.n;
   float squares[kRows];
-  reduce_rows<S, SumFold<S>, kRows>(
-      n,
-      [=](auto lanes, int64_t i, auto rows) BCAI_LAMBDA {
-        const auto v = rows.load(x + i, n);
-        return decltype(rows)::Simd::fma(v, v, lanes);
-      },
+  const float* x = reduce_first(
+      args, row,
+      [](auto rows, auto lanes, auto v)
+          BCAI_LAMBDA { return decltype(rows)::Simd::fma(v, v, lanes); },
       squares);
   for (int r = 0; r < kRows; ++r) {
     const float scale = inverse_root(squares[r] / static_cast<float>(n) + args.epsilon);
     if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
     const auto factor = S::set(scale);
     write_row(
-        args, row + r, [=](S::F32 v) __attribute__((always_inline)) { return S::mul(v, factor); });
+        args, row + r,
+        x + r * n, [=](S::F32 v) __attribute__((always_inline)) { return S::mul(v, factor); });
   }
 }
 

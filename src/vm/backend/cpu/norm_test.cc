@@ -69,6 +69,32 @@ TEST(Norm, has_the_same_bits_at_all_levels_and_lengths) {
   }
 }
 
+TEST(Norm, with_a_residual_has_the_bits_of_the_sum_before) {
+  for (bool layer : {true, false}) {
+    for (int64_t n : {1, 17, 70, 5000}) {
+      const auto x = test_floats(static_cast<size_t>(kRows * n), n == 17, 1);
+      const auto residual = test_floats(static_cast<size_t>(kRows * n), n == 17, 2);
+      const auto gamma = test_floats(static_cast<size_t>(n), false, 3);
+      std::vector<float> sum = x;
+      for (size_t i = 0; i < sum.size(); ++i) sum[i] += residual[i];
+      NormArgs args{.x = sum.data(),
+                    .y = nullptr,
+                    .gamma = gamma.data(),
+                    .rows = kRows,
+                    .n = n,
+                    .epsilon = 1e-5f};
+      const Outcome want = run(args, layer, SimdLevel::kPortable);
+      args.x = x.data();
+      args.residual = residual.data();
+      for (auto level : levels_here()) {
+        const Outcome got = run(args, layer, level);
+        EXPECT_TRUE(same_bytes(got.y, want.y)) << simd_level_name(level) << " " << n;
+        EXPECT_TRUE(same_bytes(got.scale, want.scale)) << simd_level_name(level) << " " << n;
+      }
+    }
+  }
+}
+
 TEST(Norm, is_near_the_exact_value) {
   for (int64_t n : {3, 768, 5000}) {
     const auto x = test_floats(static_cast<size_t>(n), false, 4);
