@@ -28,6 +28,10 @@ bool attention_streams(const AttentionArgs& args) {
   return rows_per_kv_head(args) <= kAttentionStreamRows;
 }
 
+int64_t attention_row_blocks(const AttentionArgs& args) {
+  return (args.queries + kAttentionRows - 1) / kAttentionRows;
+}
+
 int64_t attention_stream_heads(const AttentionArgs& args) {
   const int64_t bytes =
       rows_per_kv_head(args) * attention_score_stride(args) * int64_t{sizeof(float)};
@@ -59,7 +63,7 @@ KeyRange attention_keys_of(const AttentionArgs& args, int64_t query) {
 int64_t attention_units(const AttentionArgs& args) {
   if (args.queries == 0) return 0;
   if (attention_streams(args)) return args.batch * args.kv_heads;
-  return args.batch * args.heads * ((args.queries + kAttentionRows - 1) / kAttentionRows);
+  return args.batch * args.heads * attention_row_blocks(args);
 }
 
 int64_t attention_scratch_bytes(const AttentionArgs& args) {

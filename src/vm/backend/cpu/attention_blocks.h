@@ -6,7 +6,8 @@
 
 namespace bcai::vm {
 
-// Rows of a prompt in one unit: panels of keys come from L2 once for all of them.
+// Rows of a prompt in one unit: panels of keys come from L2 once for all of them. A multiple of the
+// tiles' rows and of the rows whose exponentials are computed side by side.
 inline constexpr int64_t kAttentionRows = 24;
 // Most rows that share a key where keys stream from memory.
 inline constexpr int64_t kAttentionStreamRows = 12;
@@ -16,6 +17,8 @@ inline constexpr int64_t kStreamKeys = 32;
 // Few rows per kv head: k and v are read once, in order, where they are. Otherwise each thread
 // packs the k and v of a head into panels.
 bool attention_streams(const AttentionArgs& args);
+// Blocks of kAttentionRows rows of a prompt.
+int64_t attention_row_blocks(const AttentionArgs& args);
 // kv heads that a stream takes side by side, so that it reads long rows.
 int64_t attention_stream_heads(const AttentionArgs& args);
 

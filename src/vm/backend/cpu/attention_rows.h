@@ -67,19 +67,20 @@ BCAI_INLINE void scale_rows(const ScoreRows& rows, float scale, float (&largest)
   }
 }
 
-// x becomes exp(x * scale + mask - the row's largest); the totals are the sums by rule R4. 0 says
-// that the row gives zeros: all its scores are minus infinity.
+// x becomes exp(x - the row's largest); the totals are the sums by rule R4. 0 says that the row
+// gives zeros: all its scores are minus infinity.
 template <class S, int kRows>
-void exponentials(const ScoreRows& rows, float scale, float* totals) {
-  float largest[kRows], sums[kRows];
-  scale_rows<S>(rows, scale, largest);
+BCAI_INLINE void raise_rows(const ScoreRows& rows, const float (&largest)[kRows], float* totals) {
+  float sums[kRows];
   float none[kRows] = {};  // what a row without a number gives
   for (int r = 0; r < kRows; ++r) {
     if (largest[r] != -__builtin_inff()) continue;
-    for (int64_t i = 0; i < rows.n; ++i) {
-      const float score = rows.x[r * rows.stride + i];
-      if (score != score) none[r] = score;
-    }
+    auto nan = S::none();
+    for_vectors<S>(rows.n, [&](int64_t i, auto part) BCAI_LAMBDA {
+      const auto score = part.load(rows.x + r * rows.stride + i);
+      nan = S::either(nan, S::unordered(score, score));
+    });
+    if (S::any(nan)) none[r] = __builtin_nanf("");
   }
   reduce_rows<S, SumFold<S>, kRows>(
       rows.n,
@@ -93,6 +94,21 @@ void exponentials(const ScoreRows& rows, float scale, float* totals) {
   for (int r = 0; r < kRows; ++r) {
     totals[r] = largest[r] == -__builtin_inff() ? none[r] : sums[r];
   }
+}
+
+// x becomes exp(x * scale + mask - the row's largest), of kGroups times kRows rows: those of a
+// group go side by side, and while the largest of one is found another goes on.
+template <class S, int kRows, int kGroups>
+void exponentials(const ScoreRows& rows, float scale, float* totals) {
+  ScoreRows group[kGroups];
+  float largest[kGroups][kRows];
+  for (int g = 0; g < kGroups; ++g) {
+    group[g] = rows;
+    group[g].x += g * kRows * rows.stride;
+    if (rows.mask != nullptr) group[g].mask += g * kRows * rows.mask_stride;
+    scale_rows<S>(group[g], scale, largest[g]);
+  }
+  for (int g = 0; g < kGroups; ++g) raise_rows<S>(group[g], largest[g], totals + g * kRows);
 }
 
 // Rows of values of keys [begin, end), in panels.

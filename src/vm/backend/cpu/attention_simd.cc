@@ -67,15 +67,21 @@ void soften(const AttentionArgs& args, const Head& head, const RowSet& rows, int
                     : head.mask + (first + r) * args.mask_query_stride + keys.begin,
         .mask_stride = args.mask_query_stride,
         .n = keys.end - keys.begin};
-    const int64_t last = r + kSide - 1;
+    const auto alike = [&](int64_t count) {
+      const int64_t last = r + count - 1;
+      return last < rows.count && rows.keys[last].begin == keys.begin &&
+             rows.keys[last].end == keys.end;
+    };
     if (scores.n == 0) {
       totals[r++] = 0;
-    } else if (last < rows.count && rows.keys[last].begin == keys.begin &&
-               rows.keys[last].end == keys.end) {
-      exponentials<S, kSide>(scores, args.scale, totals + r);
+    } else if (alike(2 * kSide)) {
+      exponentials<S, kSide, 2>(scores, args.scale, totals + r);
+      r += 2 * kSide;
+    } else if (alike(kSide)) {
+      exponentials<S, kSide, 1>(scores, args.scale, totals + r);
       r += kSide;
     } else {
-      exponentials<S, 1>(scores, args.scale, totals + r++);
+      exponentials<S, 1, 1>(scores, args.scale, totals + r++);
     }
   }
 }
@@ -123,7 +129,7 @@ void run_rows(const AttentionArgs& args, const Head& head, const Memory& memory,
 }
 
 void run_prompt(const AttentionArgs& args, int64_t begin, int64_t end, float* scratch) {
-  const EvenSplit tiles(args.queries, kAttentionRows);
+  const int64_t blocks = attention_row_blocks(args);
   const int64_t keys = attention_key_end(args);
   Memory memory{.scores = scratch};
   memory.sums = memory.scores + kAttentionRows * attention_score_stride(args);
@@ -131,12 +137,13 @@ void run_prompt(const AttentionArgs& args, int64_t begin, int64_t end, float* sc
   memory.packed_v = memory.packed_k + panel_floats(args.head_size, keys);
   const float* packed = nullptr;
   for (int64_t unit = begin; unit < end; ++unit) {
-    const int64_t tile = unit % tiles.count;
-    const int64_t index = unit / tiles.count;
+    const int64_t first = unit % blocks * kAttentionRows;
+    const int64_t left = args.queries - first;
+    const int64_t index = unit / blocks;
     const Head head = head_of(args, index / args.heads, index % args.heads);
     if (head.k != packed) pack_head(args, head, memory);
     packed = head.k;
-    run_rows(args, head, memory, tiles.first(tile), tiles.of(tile));
+    run_rows(args, head, memory, first, left < kAttentionRows ? left : kAttentionRows);
   }
 }
 
