@@ -23,6 +23,8 @@ class ArgsKernel final : public Kernel {
     void (*bind)(Args&, const Launch&, const Addresses&);
     // Of arguments with a flag to look at: Kernel::looks().
     int64_t (*looks)(const Args&) = nullptr;
+    // Of arguments with next_weights: Kernel::weights().
+    const float* (*weights)(const Args&) = nullptr;
   };
 
   ArgsKernel(const Launch& launch, const Args& args, const Functions& functions)
@@ -36,6 +38,12 @@ class ArgsKernel final : public Kernel {
   }
   void watch(const std::atomic<bool>* cancelled) override {
     if constexpr (requires { args_.cancelled; }) args_.cancelled = cancelled;
+  }
+  const float* weights() const override {
+    return functions_.weights == nullptr ? nullptr : functions_.weights(args_);
+  }
+  void expect(const float* next_weights) override {
+    if constexpr (requires { args_.next_weights; }) args_.next_weights = next_weights;
   }
   Result<void> run(int64_t begin, int64_t end, std::byte* scratch) override {
     functions_.run(args_, begin, end, scratch);

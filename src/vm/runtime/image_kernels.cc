@@ -92,11 +92,13 @@ std::unique_ptr<Kernel> make_convolution_kernel(const Launch& launch, const Kern
   };
   args.weights = target.packed.get(weight, kConvolutionLayout + static_cast<int>(args.groups),
                                    convolution_packed_floats(args), pack);
-  return make_args_kernel<ConvolutionArgs>(launch, args,
-                                           {.run = convolution_kernels(target.level).run,
-                                            .units = convolution_units,
-                                            .scratch_bytes = convolution_scratch_bytes,
-                                            .bind = bind_convolution});
+  return make_args_kernel<ConvolutionArgs>(
+      launch, args,
+      {.run = convolution_kernels(target.level).run,
+       .units = convolution_units,
+       .scratch_bytes = convolution_scratch_bytes,
+       .bind = bind_convolution,
+       .weights = [](const ConvolutionArgs& made) { return made.weights; }});
 }
 
 std::unique_ptr<Kernel> make_transpose_kernel(const Launch& launch, const KernelTarget& target) {

@@ -102,6 +102,16 @@ std::vector<Instance::Node> Instance::nodes_of(const Sequence& sequence,
     }
     nodes.push_back(std::move(node));
   }
+  // Each product brings the weights of the next one near, the last one those of the first.
+  const auto has_weights = [](const Node& node) {
+    return node.kernel != nullptr && node.kernel->weights() != nullptr;
+  };
+  const auto first = std::find_if(nodes.begin(), nodes.end(), has_weights);
+  for (auto node = first; node != nodes.end();) {
+    const auto next = std::find_if(node + 1, nodes.end(), has_weights);
+    node->kernel->expect((next == nodes.end() ? first : next)->kernel->weights());
+    node = next;
+  }
   return nodes;
 }
 

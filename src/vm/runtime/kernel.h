@@ -48,6 +48,10 @@ class Kernel {
   // undone once it is true.
   virtual int64_t looks() const { return 1; }
   virtual void watch(const std::atomic<bool>*) {}
+  // The packed weights it reads from their start, or null; and those of the kernel that runs after
+  // it, which one that has some itself brings near in the end.
+  virtual const float* weights() const { return nullptr; }
+  virtual void expect(const float* /*next_weights*/) {}
   // Independent pieces of work; any partition over threads gives the same bytes.
   virtual int64_t units() const { return 1; }
   // What one call of run() needs, at 64 bytes.

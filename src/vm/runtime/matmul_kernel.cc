@@ -110,7 +110,11 @@ std::unique_ptr<Kernel> make_matmul_kernel(const Launch& launch, const KernelTar
                                       {.run = kernels.run,
                                        .units = matmul_units,
                                        .scratch_bytes = matmul_scratch_bytes,
-                                       .bind = bind});
+                                       .bind = bind,
+                                       .weights = [](const MatMulArgs& made) {
+                                         return made.b_layout == MatrixLayout::kPacked ? made.b
+                                                                                       : nullptr;
+                                       }});
 }
 
 }  // namespace bcai::vm

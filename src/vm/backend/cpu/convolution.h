@@ -32,9 +32,10 @@ struct ConvolutionArgs {
   int64_t pad_top = 0;
   int64_t pad_left = 0;
   const float* input = nullptr;
-  const float* weights = nullptr;  // written by pack()
-  float* output = nullptr;         // overlaps no operand
-  Epilogue epilogue;               // rows are pixels, columns are output channels
+  const float* weights = nullptr;       // written by pack()
+  const float* next_weights = nullptr;  // as of a matmul
+  float* output = nullptr;              // overlaps no operand
+  Epilogue epilogue;                    // rows are pixels, columns are output channels
 };
 
 // Where weight (o, h, w, i) is, i counted within its group; strides in floats. OIHW and OHWI are

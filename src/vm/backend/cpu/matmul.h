@@ -35,6 +35,9 @@ struct MatMulArgs {
   const float* b = nullptr;
   int64_t b_stride = 0;  // unused by kPacked
   MatrixLayout b_layout = MatrixLayout::kPacked;
+  // With kPacked: what to bring near in the end, as the next product reads it first. Any address,
+  // or null.
+  const float* next_weights = nullptr;
   float* c = nullptr;  // overlaps no operand
   int64_t c_stride = 0;
   MatMulBatch batch[kBatchRankMax];  // outermost first

@@ -98,6 +98,21 @@ void run_panel(const Block& block, const float* packed, const float* next, int64
   }
 }
 
+// What B a block reads after rows [begin, end) of a panel: the next panel's, the first panel's next
+// rows, the first panel again for the rows of A that follow, and in the end what comes after the
+// product.
+BCAI_INLINE const float* next_weights(const Block& block, int64_t panel_begin, int64_t panel,
+                                      int64_t panel_end) {
+  const MatMulArgs& args = block.args;
+  const auto rows_from = [&](int64_t at, int64_t depth) BCAI_LAMBDA {
+    return block.b + at * kPanelColumns * args.depth + depth * panel_width(args.columns, at);
+  };
+  if (panel + 1 < panel_end) return rows_from(panel + 1, block.depth_begin);
+  if (block.depth_end < args.depth) return rows_from(panel_begin, block.depth_end);
+  const bool last = block.row_end == args.rows && args.next_weights != nullptr;
+  return last ? args.next_weights : rows_from(panel_begin, 0);
+}
+
 // Panels [panel_begin, panel_end). copy_a(block, to) writes the block of A in rows of
 // block.a_stride floats, where it is copied.
 template <class S, class CopyA>
@@ -122,8 +137,10 @@ void run_block(Block block, int64_t panel_begin, int64_t panel_end, float* scrat
     for (int64_t panel = panel_begin; panel < panel_end; ++panel) {
       const int64_t width = panel_width(args.columns, panel);
       const float* b = block.b + panel * kPanelColumns * args.depth + begin * width;
-      const float* next = b + kPanelColumns * args.depth;
-      if (!packed) {
+      const float* next = b;
+      if (packed) {
+        next = next_weights(block, panel_begin, panel, panel_end);
+      } else {
         pack_panel<S>(block.b, args.b_stride, args.b_layout, args.columns, panel, begin,
                       block.depth_end, panel_scratch);
         b = panel_scratch;
