@@ -17,7 +17,11 @@ int64_t convolution_transpose_packed_floats(const ConvolutionArgs& args);
 // o) * taps + tap]. The same for every level.
 void convolution_transpose_pack(const ConvolutionArgs& args, const float* data, float* packed);
 
-// Independent pieces: lines of output.
+// Whether each output is reached by one tap, as where the kernel is as large as the stride. Then a
+// line of input gives kernel_height lines of output, by one product with all taps side by side.
+bool convolution_transpose_spreads(const ConvolutionArgs& args);
+
+// Independent pieces: lines of output, or of input that spreads.
 int64_t convolution_transpose_units(const ConvolutionArgs& args);
 
 // What one call of run() needs, aligned to 64 bytes; the same for every level and range.

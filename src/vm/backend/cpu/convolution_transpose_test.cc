@@ -15,9 +15,9 @@ struct TransposedProblem {
   std::vector<float> input, weights, bias;
 };
 
-TransposedProblem problem_of(ConvolutionArgs args) {
-  const auto out = [](int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
-    return (in - 1) * stride + dilation * (kernel - 1) + 1 - 2 * pad + stride / 2;
+TransposedProblem problem_of(ConvolutionArgs args, bool more = true) {
+  const auto out = [=](int64_t in, int64_t kernel, int64_t stride, int64_t dilation, int64_t pad) {
+    return (in - 1) * stride + dilation * (kernel - 1) + 1 - 2 * pad + (more ? stride / 2 : 0);
   };
   args.output_height =
       out(args.height, args.kernel_height, args.stride_height, args.dilation_height, args.pad_top);
@@ -101,6 +101,24 @@ TEST(ConvolutionTranspose, EqualsTheDefinition) {
                                   .dilation_width = 1 + n % 3,
                                   .pad_top = n % 4 == 3 ? 1 : 0,
                                   .pad_left = n % 3 == 2 ? 1 : 0}));
+  }
+}
+
+TEST(ConvolutionTranspose, ThatSpreadsEqualsTheDefinition) {
+  for (int64_t n = 1; n <= 24; ++n) {
+    const int64_t height = 1 + n % 3, width = 1 + n % 4;
+    const TransposedProblem problem = problem_of({.batch = 1 + n % 2,
+                                                  .height = 1 + n % 5,
+                                                  .width = 1 + n * 3 % 19,
+                                                  .channels = n,
+                                                  .output_channels = 1 + n * 5 % 37,
+                                                  .kernel_height = height,
+                                                  .kernel_width = width,
+                                                  .stride_height = height,
+                                                  .stride_width = width},
+                                                 false);
+    ASSERT_TRUE(convolution_transpose_spreads(problem.args));
+    expect_definition(problem);
   }
 }
 

@@ -7,9 +7,9 @@
 
 namespace bcai::vm {
 
-// Rows of A by depth of one pass: 168 * 1024 floats are 688 KB, which leaves room for a panel of B in
-// an L2 of 1 MiB. The deeper a pass, the fewer times are the sums of C stored and taken up again.
-// 168 is a multiple of the 14, 8 and 6 rows of the tiles.
+// Rows of A by depth of one pass: 168 * 1024 floats are 688 KB, which leaves room for a panel of B
+// in an L2 of 1 MiB. The deeper a pass, the fewer times are the sums of C stored and taken up
+// again. 168 is a multiple of the 14, 8 and 6 rows of the tiles.
 inline constexpr int64_t kBlockRows = 168;
 inline constexpr int64_t kBlockDepth = 1024;
 // Rows up to which A is read along the whole depth at once: one tile, for which B streams once.
