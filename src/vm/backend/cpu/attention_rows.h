@@ -144,6 +144,12 @@ void add_values(const RowSet& rows, const ValueBlock& values) {
   const auto within = [&](int64_t key) {
     return key < values.begin ? values.begin : key > values.end ? values.end : key;
   };
+  const KeyRange& lowest = rows.keys[0];
+  const KeyRange& highest = rows.keys[rows.count - 1];
+  if (lowest.begin == highest.begin && lowest.end == highest.end) {
+    add_keys<S>(rows, values, 0, rows.count, within(lowest.begin), within(lowest.end));
+    return;
+  }
   const EvenSplit tiles(rows.count, tile_rows<S>(panel_width(rows.head_size, 0)));
   for (int64_t t = 0; t < tiles.count; ++t) {
     const int64_t first = tiles.first(t);
