@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "vm/backend/cpu/norm.h"
+
+#include "vm/backend/cpu/unroll.h"
 #include "vm/numerics/elementary.h"
 #include "vm/numerics/reduce.h"
 
@@ -12,30 +14,41 @@ BCAI_INLINE float canonical(float x) { return x != x ? __builtin_nanf("") : x; }
 
 BCAI_INLINE float inverse_root(float x) { return 1.0f / __builtin_sqrtf(x); }
 
-// y = finish(scaled x, gamma, beta) with what is there of the two.
-template <typename Scaled>
-BCAI_INLINE void write_row(const NormArgs& args, int64_t row, const float* x, Scaled scaled) {
-  float* y = args.y + row * args.n;
-  const float* gamma = args.gamma;
-  const float* beta = args.beta;
-  const auto write = [=](auto finish) __attribute__((always_inline)) {
-    for_vectors<S>(
-        args.n, [=](int64_t i, auto part) __attribute__((always_inline)) {
-          part.store(y + i, canonical_nan<S>(finish(scaled(part.load(x + i)), i, part)));
-        });
-  };
-  if (gamma != nullptr && beta != nullptr) {
-    write([=](S::F32 v, int64_t i, auto part) __attribute__((always_inline)) {
-      return S::fma(v, part.load(gamma + i), part.load(beta + i));
+// Rows of y: scaled(v, row) of x's v, with what is there of gamma and beta.
+template <bool kGamma, bool kBeta, int kRows, typename Scaled>
+BCAI_INLINE void write_rows_as(const NormArgs& args, int64_t row, const float* x, Scaled scaled) {
+  const int64_t n = args.n;
+  float* y = args.y + row * n;
+  const float* gamma_of = args.gamma;
+  const float* beta_of = args.beta;
+  for_vectors<S>(n, [=](int64_t i, auto part) BCAI_LAMBDA {
+    S::F32 gamma, beta;
+    if constexpr (kGamma) gamma = part.load(gamma_of + i);
+    if constexpr (kBeta) beta = part.load(beta_of + i);
+    unroll<kRows>([&](auto r) BCAI_LAMBDA {
+      auto v = scaled(part.load(x + r.value * n + i), r.value);
+      if constexpr (kGamma && kBeta) {
+        v = S::fma(v, gamma, beta);
+      } else if constexpr (kGamma) {
+        v = S::mul(v, gamma);
+      } else if constexpr (kBeta) {
+        v = S::add(v, beta);
+      }
+      part.store(y + r.value * n + i, canonical_nan<S>(v));
     });
-  } else if (gamma != nullptr) {
-    write([=](S::F32 v, int64_t i, auto part)
-              __attribute__((always_inline)) { return S::mul(v, part.load(gamma + i)); });
-  } else if (beta != nullptr) {
-    write([=](S::F32 v, int64_t i, auto part)
-              __attribute__((always_inline)) { return S::add(v, part.load(beta + i)); });
+  });
+}
+
+template <int kRows, typename Scaled>
+BCAI_INLINE void write_rows(const NormArgs& args, int64_t row, const float* x, Scaled scaled) {
+  if (args.gamma != nullptr && args.beta != nullptr) {
+    write_rows_as<true, true, kRows>(args, row, x, scaled);
+  } else if (args.gamma != nullptr) {
+    write_rows_as<true, false, kRows>(args, row, x, scaled);
+  } else if (args.beta != nullptr) {
+    write_rows_as<false, true, kRows>(args, row, x, scaled);
   } else {
-    write([](S::F32 v, int64_t, auto) __attribute__((always_inline)) { return v; });
+    write_rows_as<false, false, kRows>(args, row, x, scaled);
   }
 }
 
@@ -88,16 +101,15 @@ void layer_norm_rows(const NormArgs& args, int64_t row) {
         return V::fma(d, d, lanes);
       },
       variance);
+  float scale[kRows];
   for (int r = 0; r < kRows; ++r) {
-    const float scale = inverse_root(variance[r] / count + args.epsilon);
+    scale[r] = inverse_root(variance[r] / count + args.epsilon);
     if (args.mean != nullptr) args.mean[row + r] = canonical(mean[r]);
-    if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
-    const auto middle = S::set(mean[r]), factor = S::set(scale);
-    write_row(
-        args, row + r, x + r * n, [=](S::F32 v) __attribute__((always_inline)) {
-          return S::mul(S::sub(v, middle), factor);
-        });
+    if (args.scale != nullptr) args.scale[row + r] = canonical(scale[r]);
   }
+  write_rows<kRows>(args, row, x, [&](S::F32 v, int r) BCAI_LAMBDA {
+    return S::mul(S::sub(v, S::set(mean[r])), S::set(scale[r]));
+  });
 }
 
 template <int kRows>
@@ -109,14 +121,13 @@ void rms_norm_rows(const NormArgs& args, int64_t row) {
       [](auto rows, auto lanes, auto v)
           BCAI_LAMBDA { return decltype(rows)::Simd::fma(v, v, lanes); },
       squares);
+  float scale[kRows];
   for (int r = 0; r < kRows; ++r) {
-    const float scale = inverse_root(squares[r] / static_cast<float>(n) + args.epsilon);
-    if (args.scale != nullptr) args.scale[row + r] = canonical(scale);
-    const auto factor = S::set(scale);
-    write_row(
-        args, row + r,
-        x + r * n, [=](S::F32 v) __attribute__((always_inline)) { return S::mul(v, factor); });
+    scale[r] = inverse_root(squares[r] / static_cast<float>(n) + args.epsilon);
+    if (args.scale != nullptr) args.scale[row + r] = canonical(scale[r]);
   }
+  write_rows<kRows>(args, row, x,
+                    [&](S::F32 v, int r) BCAI_LAMBDA { return S::mul(v, S::set(scale[r])); });
 }
 
 void layer_norm(const NormArgs& args, int64_t begin, int64_t end, std::byte*) {
