@@ -31,6 +31,8 @@ Result<UniqueFd> create(int fs, unsigned attributes, const char* what) {
   return mount;
 }
 
+constexpr int kBusyTries = 5000;  // a millisecond apart
+
 std::string octal(unsigned mode) { return fmt::format("{:o}", mode); }
 
 }  // namespace
@@ -113,7 +115,7 @@ Result<void> make_read_only(int mount_fd) {
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   for (int tries = 0;
        mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0; ++tries) {
-    if (errno != EBUSY || tries == 5000) return errno_error(errno, "make a mount read-only");
+    if (errno != EBUSY || tries == kBusyTries) return errno_error(errno, "make a mount read-only");
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   return {};

@@ -94,10 +94,12 @@ class Grouping {
         !(type_of(add.operands[1]) == type_of(sum))) {
       return false;
     }
-    Group& group = groups_.groups[groups_.group_of[maker->second]];
+    const uint32_t number = groups_.group_of[maker->second];
+    if (number == kNoGroup) return false;
+    Group& group = groups_.groups[number];
     if (group.members.size() != 1) return false;
     group = {GroupKind::kNorm, {maker->second, i}, {}, norm.results};
-    groups_.group_of[i] = groups_.group_of[maker->second];
+    groups_.group_of[i] = number;
     return true;
   }
 

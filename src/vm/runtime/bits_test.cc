@@ -222,6 +222,28 @@ TEST(BitsTest, ASumBeforeANorm) {
                                              "map Add", "LayerNorm", "map Add", "LayerNorm"}));
 }
 
+// A kernel as large as its stride is packed in another way than one whose taps overlap.
+TEST(BitsTest, OneWeightUnderTwoStrides) {
+  Builder b;
+  const ValueId x = b.argument("x", {DType::kF32, {1, 8, 5, 6}});
+  const ValueId w = b.param(b.file({"weights", {}, 0}), "w", {DType::kF32, {8, 16, 2, 2}});
+  Attributes apart;
+  apart.set(Attr::kStrides, std::vector<int64_t>{2, 2});
+  const ValueId spread = b.add(Opcode::kConvolutionTranspose, {x, w}, apart);
+  const ValueId overlapping = b.add(Opcode::kConvolutionTranspose, {x, w});
+  std::vector<ProgramFinding> findings;
+  const auto verified =
+      verify(*b.finish({{"spread", spread}, {"overlapping", overlapping}}), &findings);
+  ASSERT_TRUE(verified) << findings_text(findings);
+  const auto bound = bind(*verified, {}, &findings);
+  const std::vector<Tensor> inputs = random_inputs(bound->program(), 1);
+  const auto expected = reference::run(*bound, inputs, weight_by_name);
+  for (const Case& one : cases_of(1)) {
+    const auto executable = *prepare(*bound, weight_by_name, one.options);
+    EXPECT_EQ(difference(expected, executable->run(inputs)), "") << one.name;
+  }
+}
+
 // Convolutions, a residual, a channel-wise map and a pool in a chain: images stay as the kernels
 // have them, and come back where an instruction or a result asks for it.
 TEST(BitsTest, AChainOfConvolutions) {

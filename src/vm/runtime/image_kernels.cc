@@ -18,6 +18,7 @@ namespace {
 // Not a layout of matmul's panels.
 constexpr int kConvolutionLayout = 100;
 constexpr int kConvolutionTransposeLayout = 10'000'000;
+constexpr int kConvolutionSpreadLayout = 20'000'000;
 
 // Height and width; the height of a line is 1, with what that means for the attribute.
 struct Pair {
@@ -116,9 +117,10 @@ std::unique_ptr<Kernel> make_transpose_kernel(const Launch& launch, const Kernel
   const auto pack = [&](float* packed) {
     convolution_transpose_pack(args, target.weights.floats(weight), packed);
   };
-  args.weights =
-      target.packed.get(weight, kConvolutionTransposeLayout + static_cast<int>(args.groups),
-                        convolution_transpose_packed_floats(args), pack);
+  const int layout =
+      convolution_transpose_spreads(args) ? kConvolutionSpreadLayout : kConvolutionTransposeLayout;
+  args.weights = target.packed.get(weight, layout + static_cast<int>(args.groups),
+                                   convolution_transpose_packed_floats(args), pack);
   return make_args_kernel<ConvolutionArgs>(launch, args,
                                            {.run = convolution_transpose_kernels(target.level).run,
                                             .units = convolution_transpose_units,

@@ -16,6 +16,9 @@ Tensor tensor_at(const Addresses& addresses, const Operand& operand) {
 class ReferenceKernel : public Kernel {
  public:
   explicit ReferenceKernel(const Launch& launch) : launch_(launch) {
+    // Norms, whose residual comes first, have kernels.
+    BCAI_ASSERT(!launch.residual.present() || launch.opcode == Opcode::kTensorMatMul ||
+                launch.opcode == Opcode::kConvolutionForward);
     for (const Operand& operand : launch.operands) {
       types_.push_back(operand.present() ? &operand.type : nullptr);
     }

@@ -80,7 +80,7 @@ def _become_second_process(proxy, tell_end=None):
     # What a job sends to process 1 must not end it, from the job's first moment: Linux sees to it,
     # gVisor does not, nor to what is for its process group. The job stays in that group: gVisor of
     # 2022 locks up for good when setsid() takes the last process whose parent is of another group
-    # of the session out of a group.
+    # of the session out of a group. The relay needs no signals either.
     before = pthread_sigmask(SIG_SETMASK, valid_signals())
     try:
         if proxy:

@@ -6,8 +6,8 @@
 
 namespace bcai::vm {
 
-// Rows of a prompt in one unit: panels of keys come from L2 once for all of them. A multiple of the
-// tiles' rows and of the rows whose exponentials are computed side by side.
+// Rows of a prompt in one unit: panels of keys come from L2 once for all of them. A multiple of
+// the rows of the widest tile, and of those whose exponentials are computed side by side.
 inline constexpr int64_t kAttentionRows = 48;
 // Most rows that share a key where keys stream from memory.
 inline constexpr int64_t kAttentionStreamRows = 12;

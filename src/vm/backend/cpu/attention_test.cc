@@ -147,6 +147,11 @@ TEST(Attention, EqualsTheDefinitionForEveryTail) {
     if (n % 2 == 0) p.add_mask();
     expect_reference(p);
   }
+  for (const int64_t n : {47, 48, 49, 97}) {
+    AttentionProblem blocks(2, 3, 3, 20, n, n + 3);
+    if (n % 2 == 1) blocks.add_mask();
+    expect_reference(blocks);
+  }
   expect_reference(AttentionProblem(2, 3, 3, 64, 50, 200));
   expect_reference(AttentionProblem(1, 1, 1, 80, 3, 300));
 }
@@ -168,11 +173,12 @@ TEST(Attention, EqualsTheDefinitionInADecodingStep) {
 }
 
 TEST(Attention, LeavesOutWhatCausalityAndTheWindowHide) {
-  for (int64_t n = 1; n <= 40; ++n) {
+  for (int64_t n = 1; n <= 100; n += n < 40 ? 1 : 12) {
+    const int64_t keys = n < 45 ? 45 : n + 5;
     for (int64_t window : {0, 1, 5, 20}) {
-      AttentionProblem p(1, 2, 2, 24, n, 45);
+      AttentionProblem p(1, 2, 2, 24, n, keys);
       p.args.causal = true;
-      p.args.offset = n % 3 == 0 ? 45 - n : n % 3;
+      p.args.offset = n % 3 == 0 ? keys - n : n % 3;
       p.args.window = window;
       expect_reference(p);
     }
@@ -186,6 +192,24 @@ TEST(Attention, GivesZerosToARowWithoutKeys) {
   masked.mask.assign(15, -std::numeric_limits<float>::infinity());
   masked.args.mask_query_stride = 5;
   expect_reference(masked);
+}
+
+// A NaN shows itself in a row that is otherwise masked altogether.
+TEST(Attention, GivesNanToAMaskedRowThatHasOne) {
+  const int64_t n = 60;
+  AttentionProblem p(1, 1, 1, 8, n, n);
+  p.mask.assign(static_cast<size_t>(n * n), -std::numeric_limits<float>::infinity());
+  p.args.mask_query_stride = n;
+  for (const int64_t row : {3, 50}) p.q[static_cast<size_t>(row * 8)] = std::nanf("");
+  p.mask[static_cast<size_t>(7 * n + 59)] = std::nanf("");
+  for (const SimdLevel level : machine_levels()) {
+    const std::vector<float> y = compute(p, level);
+    for (int64_t i = 0; i < n * 8; ++i) {
+      const bool nan = i / 8 == 3 || i / 8 == 50 || i / 8 == 7;
+      const float value = y[static_cast<size_t>(i)];
+      EXPECT_TRUE(nan ? std::isnan(value) : value == 0) << i << " " << simd_level_name(level);
+    }
+  }
 }
 
 // Hidden keys are read by no row, whatever they hold.

@@ -10,9 +10,12 @@
 namespace bcai::vm {
 namespace {
 
+// The residual's pixels lie so many floats apart.
+constexpr int64_t kResidualGap = 3;
+
 struct TransposedProblem {
   ConvolutionArgs args;
-  std::vector<float> input, weights, bias;
+  std::vector<float> input, weights, bias, residual;
 };
 
 TransposedProblem problem_of(ConvolutionArgs args, bool more = true) {
@@ -26,7 +29,10 @@ TransposedProblem problem_of(ConvolutionArgs args, bool more = true) {
   const int64_t taps = args.kernel_height * args.kernel_width;
   return {args, random_floats(args.batch * args.height * args.width * args.channels, 1),
           random_floats(args.channels * args.output_channels / args.groups * taps, 2),
-          random_floats(args.output_channels, 3)};
+          random_floats(args.output_channels, 3),
+          random_floats(args.batch * args.output_height * args.output_width *
+                            (args.output_channels + kResidualGap),
+                        4)};
 }
 
 float sum_of(const TransposedProblem& p, int64_t n, int64_t oh, int64_t ow, int64_t o) {
@@ -54,7 +60,7 @@ float sum_of(const TransposedProblem& p, int64_t n, int64_t oh, int64_t ow, int6
   return sum;
 }
 
-void expect_definition(TransposedProblem p) {
+void expect_definition(TransposedProblem p, bool residual = false) {
   ConvolutionArgs& a = p.args;
   std::vector<float> expected;
   for (int64_t pixel = 0; pixel < a.batch * a.output_height * a.output_width; ++pixel) {
@@ -63,7 +69,9 @@ void expect_definition(TransposedProblem p) {
       const float sum =
           sum_of(p, line / a.output_height, line % a.output_height, pixel % a.output_width, o) +
           p.bias[static_cast<size_t>(o)];
-      expected.push_back(sum > 0 ? sum : 0);
+      const int64_t at = pixel * (a.output_channels + kResidualGap) + o;
+      expected.push_back((sum > 0 ? sum : 0) +
+                         (residual ? p.residual[static_cast<size_t>(at)] : 0));
     }
   }
   std::vector<float> packed(static_cast<size_t>(convolution_transpose_packed_floats(a)));
@@ -71,6 +79,10 @@ void expect_definition(TransposedProblem p) {
   a.input = p.input.data();
   a.weights = packed.data();
   a.epilogue = {.bias = p.bias.data(), .activation = EpilogueActivation::kRelu};
+  if (residual) {
+    a.epilogue.residual = p.residual.data();
+    a.epilogue.residual_stride = a.output_channels + kResidualGap;
+  }
   for (const SimdLevel level : machine_levels()) {
     std::vector<float> output(expected.size(), -7);
     a.output = output.data();
@@ -118,7 +130,7 @@ TEST(ConvolutionTranspose, ThatSpreadsEqualsTheDefinition) {
                                                   .stride_width = width},
                                                  false);
     ASSERT_TRUE(convolution_transpose_spreads(problem.args));
-    expect_definition(problem);
+    expect_definition(problem, n % 2 == 0);
   }
 }
 

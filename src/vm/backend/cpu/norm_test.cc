@@ -75,11 +75,13 @@ TEST(Norm, with_a_residual_has_the_bits_of_the_sum_before) {
       const auto x = test_floats(static_cast<size_t>(kRows * n), n == 17, 1);
       const auto residual = test_floats(static_cast<size_t>(kRows * n), n == 17, 2);
       const auto gamma = test_floats(static_cast<size_t>(n), false, 3);
+      const auto beta = test_floats(static_cast<size_t>(n), false, 4);
       std::vector<float> sum = x;
       for (size_t i = 0; i < sum.size(); ++i) sum[i] += residual[i];
       NormArgs args{.x = sum.data(),
                     .y = nullptr,
                     .gamma = gamma.data(),
+                    .beta = layer && n != 17 ? beta.data() : nullptr,
                     .rows = kRows,
                     .n = n,
                     .epsilon = 1e-5f};
