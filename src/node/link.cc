@@ -151,10 +151,11 @@ Answer Link::send_with_session(net::ClientRequest request, bool polls) {
   const size_t placeholder = target.find("{node}");
   request.headers.emplace_back("Authorization", "");
   Answer answer;
+  std::string refused;  // the token that the coordinator knows no more
   for (int attempt = 0; attempt < 2; ++attempt) {
     Session with = session();
-    if (with.token.empty() || attempt > 0) {
-      if (Result<void> opened = open_session(*connection, with.token); !opened) {
+    if (with.token == refused) {
+      if (Result<void> opened = open_session(*connection, refused); !opened) {
         answer = unreached(std::move(opened).error());
         break;
       }
@@ -165,6 +166,7 @@ Answer Link::send_with_session(net::ClientRequest request, bool polls) {
     if (placeholder != std::string::npos) request.target.replace(placeholder, 6, with.node_id);
     answer = send(*connection, request);
     if (answer.status != 401) break;
+    refused = with.token;
   }
   give_back(connection);
   return answer;
