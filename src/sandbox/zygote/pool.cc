@@ -4,6 +4,7 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/log.h"
@@ -119,15 +120,17 @@ std::optional<ZygotePool::Taken> ZygotePool::take(const ZygoteKey& key) {
       dead.push_back(std::move(child));
     }
   }
-  const std::shared_ptr<Zygote> zygote = entry.zygote;
+  const std::array zygotes{entry.zygote, entry.successor};
   lock.unlock();
   for (ZygoteChild& child : dead) discard(std::move(child));
   if (taken) return taken;
-  if (!zygote || !zygote->alive()) return std::nullopt;
-  auto child = zygote->fork();
-  if (child) return Taken{*std::move(child), Start::kForked};
-  if (child.error().code != ErrorCode::kResourceExhausted) {
-    log_event(LogLevel::kWarn, "sandbox.fork_failed", {{"why", child.error().message}});
+  for (const std::shared_ptr<Zygote>& zygote : zygotes) {
+    if (!zygote || !zygote->alive()) continue;
+    auto child = zygote->fork();
+    if (child) return Taken{*std::move(child), Start::kForked};
+    if (child.error().code != ErrorCode::kResourceExhausted) {
+      log_event(LogLevel::kWarn, "sandbox.fork_failed", {{"why", child.error().message}});
+    }
   }
   return std::nullopt;
 }
@@ -143,8 +146,9 @@ Result<void> ZygotePool::await(const ZygoteKey& key) {
   changed_.wait(lock, [&] {
     entry = entries_.find(key);
     if (stopping_ || entry == entries_.end() || !entry->second.failure.empty()) return true;
-    return entry->second.zygote &&
-           entry->second.waiting.size() >= wanted(entry->second, clock_.now());
+    const Instant now = clock_.now();
+    return entry->second.zygote && entry->second.waiting.size() >= wanted(entry->second, now) &&
+           !shall_load_successor(entry->second, now);
   });
   if (!stopping_ && entry != entries_.end() && entry->second.failure.empty()) return {};
   return error(ErrorCode::kUnavailable, "no zygote can be had: {}",

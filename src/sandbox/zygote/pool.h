@@ -59,7 +59,7 @@ class ZygotePool {
   // spare, beside the second: it costs a second of CPU time, for nothing when its user came once.
   std::optional<Taken> take(const ZygoteKey& key);
 
-  // Blocks until as many children of this key wait as shall.
+  // Blocks until as many children of this key wait as shall, and a successor that is due is loaded.
   Result<void> await(const ZygoteKey& key);
 
   size_t keys() const;  // that it remembers
