@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/file.h"
 
 namespace bcai::audit {
@@ -16,8 +17,7 @@ constexpr size_t kNameDigits = 16;
 
 bool is_file_name(const std::string& name) {
   return name.size() == kNameDigits + 6 && name.ends_with(".jsonl") &&
-         std::all_of(name.begin(), name.begin() + kNameDigits,
-                     [](char c) { return c >= '0' && c <= '9'; });
+         std::all_of(name.begin(), name.begin() + kNameDigits, is_digit);
 }
 
 // The number of its first record, by its name; 0: a name that is not the log's own.

@@ -2,11 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <map>
 
+#include "base/ascii.h"
 #include "base/clip.h"
 #include "base/clock.h"
 #include "base/crypto.h"
@@ -32,6 +34,19 @@ TEST(Result, CarriesAValueOrAnError) {
   EXPECT_EQ(*quarter(12), 3);
   EXPECT_EQ(quarter(6).error().message, "3 is odd");
   EXPECT_EQ(quarter(7).error().message, "7 is odd");
+}
+
+TEST(Ascii, ClassesAndCasesAreThoseOfTheCLocale) {
+  for (int byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    EXPECT_EQ(is_digit(c), std::isdigit(byte) != 0) << byte;
+    EXPECT_EQ(is_letter(c), std::isalpha(byte) != 0) << byte;
+    EXPECT_EQ(is_alphanumeric(c), std::isalnum(byte) != 0) << byte;
+    EXPECT_EQ(lower(c), static_cast<char>(std::tolower(byte))) << byte;
+  }
+  EXPECT_EQ(lower("Straße-É_9"), "straße-É_9");
+  EXPECT_TRUE(equal_without_case("Content-Type", "content-tYPE"));
+  EXPECT_FALSE(equal_without_case("a[", "a{"));
 }
 
 TEST(Clip, CutsBetweenCharactersAndReplacesWhatIsNotUtf8) {

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace bcai {
 namespace {
 
@@ -16,7 +18,7 @@ const EVP_MD* sha256_method() {
 }
 
 int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
+  if (is_digit(c)) return c - '0';
   if (c >= 'a' && c <= 'f') return c - 'a' + 10;
   return -1;
 }

@@ -7,6 +7,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/ascii.h"
+
 namespace bcai {
 namespace {
 
@@ -16,8 +18,6 @@ constexpr size_t kNodesMax = 100'000;
 // Pointers repeat the keys above them: a long key over many elements would cost gigabytes.
 constexpr size_t kPointerBytesMax = size_t{16} << 20;
 constexpr size_t kFindingsMax = 20;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 bool all_of(std::string_view text, bool (*holds)(char)) {
   return !text.empty() && std::all_of(text.begin(), text.end(), holds);

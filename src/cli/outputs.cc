@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "base/units.h"
 #include "cli/table.h"
@@ -37,9 +38,7 @@ bool is_native_result(const json::value& tensor) { return !text_of(tensor, "sha2
 
 // "f32[2,3]"
 std::string type_text(const json::value& tensor) {
-  std::string out = text_of(tensor, "dtype");
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::string out = lower(text_of(tensor, "dtype"));
   out += '[';
   if (const json::array* shape = array_of(tensor, "shape")) {
     for (size_t i = 0; i < shape->size(); ++i) {

@@ -2,12 +2,12 @@
 #include "cli/vm_program.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <iostream>
 #include <iterator>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "vm/text/number.h"
 #include "vm/text/text.h"
@@ -175,9 +175,8 @@ Result<Tensors> read_values(const std::vector<std::string>& words) {
 std::string npy_file_name(std::string_view name) {
   std::string file;
   for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    const bool plain = byte < 0x80 && (std::isalnum(byte) != 0 || c == '_' || c == '-');
-    file += plain ? std::string(1, c) : fmt::format("%{:02X}", byte);
+    const bool plain = is_alphanumeric(c) || c == '_' || c == '-';
+    file += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<uint8_t>(c));
   }
   return file + ".npy";
 }

@@ -4,11 +4,11 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
+#include "base/ascii.h"
 #include "base/clock.h"
 #include "net/endpoint.h"
 #include "net/header.h"
@@ -216,11 +216,7 @@ size_t Client::Impl::on_header(std::string_view line) {
   const size_t colon = line.find(':');
   if (colon == std::string_view::npos) return line.size();
   if (response.headers.size() >= kHeaderCountMax) return 0;
-  std::string name(line.substr(0, colon));
-  std::ranges::transform(name, name.begin(), [](unsigned char c) {
-    return static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c);
-  });
-  response.headers.emplace_back(std::move(name), trimmed(line.substr(colon + 1)));
+  response.headers.emplace_back(lower(line.substr(0, colon)), trimmed(line.substr(colon + 1)));
   return line.size();
 }
 
@@ -283,7 +279,7 @@ Error Client::Impl::failure(CURLcode code) const {
     case CURLE_COULDNT_CONNECT:
       if (os_error != 0) {
         cause = std::strerror(static_cast<int>(os_error));
-        cause[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(cause[0])));
+        cause[0] = lower(cause[0]);
       }
       [[fallthrough]];
     case CURLE_OPERATION_TIMEDOUT:  // of connecting: nothing else is timed by libcurl

@@ -8,12 +8,14 @@
 #include <ctime>
 #include <iterator>
 
+#include "base/ascii.h"
+
 namespace bcai::net {
 namespace {
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+    return is_alphanumeric(c) ||
            std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
   });
 }
@@ -77,12 +79,6 @@ constexpr Phrase kPhrases[] = {
 };
 
 }  // namespace
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-bool equal_without_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, {}, lower, lower);
-}
 
 std::string_view find_value(const Headers& headers, std::string_view name) {
   for (const auto& [key, value] : headers) {

@@ -10,9 +10,6 @@
 
 namespace bcai::net {
 
-char lower(char c);  // letters of ASCII alone
-bool equal_without_case(std::string_view a, std::string_view b);
-
 // The value of the first header of that name, "" when absent.
 std::string_view find_value(const Headers& headers, std::string_view name);
 

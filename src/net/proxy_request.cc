@@ -5,6 +5,7 @@
 #include <boost/asio/ip/address.hpp>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "net/header.h"
 
 namespace bcai::net {
@@ -54,15 +55,14 @@ bool is_public(const ip::address_v6& address) {
 }
 
 bool is_name_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+  return is_lower(c) || is_digit(c) || c == '-' || c == '.' || c == '_';
 }
 
 bool in_field(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; }
 
 // Headers that are between the client and us. What the target answers ends its connection.
 bool is_between_us(std::string_view line) {
-  std::string name(line.substr(0, line.find(':')));
-  std::transform(name.begin(), name.end(), name.begin(), lower);
+  const std::string name = lower(line.substr(0, line.find(':')));
   return name == "connection" || name == "proxy-connection" || name == "keep-alive" ||
          name == "proxy-authorization";
 }
@@ -137,12 +137,10 @@ Result<HostPort> parse_host_port(std::string_view text) {
     boost::system::error_code no_address;
     (void)ip::make_address_v6(host, no_address);
     if (no_address) return wrong();
-    out.host = host;
-  } else {
-    if (host.ends_with('.')) host.remove_suffix(1);
-    out.host = host;
+  } else if (host.ends_with('.')) {
+    host.remove_suffix(1);
   }
-  std::transform(out.host.begin(), out.host.end(), out.host.begin(), lower);
+  out.host = lower(host);
   const bool name = std::all_of(out.host.begin(), out.host.end(), is_name_character) &&
                     !out.host.starts_with('.') && !out.host.ends_with('.') &&
                     out.host.find("..") == std::string::npos;

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/ascii.h"
 #include "net/header.h"
 
 namespace bcai::net {
@@ -28,14 +29,12 @@ bool has_bad_byte(std::string_view line) {
 // A host and a port. RFC 3986 allows more characters than any name that resolves has.
 bool is_host(std::string_view text) {
   return std::ranges::all_of(text, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("-._~:[]%").find(c) != std::string_view::npos;
+    return is_alphanumeric(c) || std::string_view("-._~:[]%").find(c) != std::string_view::npos;
   });
 }
 
 bool is_length(std::string_view text) {
-  return !text.empty() && text.size() <= 18 &&
-         std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && text.size() <= 18 && std::ranges::all_of(text, is_digit);
 }
 
 struct Found {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/ascii.h"
 #include "base/result.h"
 #include "net/header.h"
 #include "net/request_parser.h"

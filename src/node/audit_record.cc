@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/audit_record.h"
 
-#include <algorithm>
-
+#include "base/ascii.h"
 #include "base/log.h"
 #include "packaging/lock.h"
 
@@ -70,10 +69,7 @@ struct WithLowerCase {
 
   explicit WithLowerCase(const Secrets& secrets) : values(secrets) {
     for (const auto& [name, value] : secrets) {
-      std::string& lowered = values.emplace_back(name, value).second;
-      std::transform(lowered.begin(), lowered.end(), lowered.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      });
+      for (char& c : values.emplace_back(name, value).second) c = lower(c);
     }
   }
   WithLowerCase(const WithLowerCase&) = delete;

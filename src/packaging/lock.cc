@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "packaging/requirement.h"
 
 namespace bcai::packaging {
@@ -15,8 +16,7 @@ constexpr int64_t kFormat = 1;
 bool is_short_version(std::string_view text) {
   const size_t dot = text.find('.');
   const auto digits = [](std::string_view part) {
-    return !part.empty() && part.size() <= 3 &&
-           std::all_of(part.begin(), part.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return !part.empty() && part.size() <= 3 && std::all_of(part.begin(), part.end(), is_digit);
   };
   return dot != std::string_view::npos && digits(text.substr(0, dot)) &&
          digits(text.substr(dot + 1));
@@ -24,7 +24,7 @@ bool is_short_version(std::string_view text) {
 
 bool is_platform(std::string_view text) {
   return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    return is_lower(c) || is_digit(c) || c == '_';
   });
 }
 
@@ -116,8 +116,7 @@ json::array encode(const std::vector<LockedPackage>& packages) {
 
 bool is_file_name(std::string_view text) {
   const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("._+-!").find(c) != std::string_view::npos;
+    return is_alphanumeric(c) || std::string_view("._+-!").find(c) != std::string_view::npos;
   };
   return text.size() <= 255 && !text.starts_with('.') &&
          std::all_of(text.begin(), text.end(), allowed);

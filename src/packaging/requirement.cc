@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace bcai::packaging {
 namespace {
 
@@ -18,9 +20,6 @@ constexpr std::pair<std::string_view, VersionOperator> kOperators[] = {
     {">", VersionOperator::kGreater},
 };
 
-bool is_letter_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
 bool is_separator(char c) { return c == '-' || c == '_' || c == '.'; }
 
 std::string_view trim(std::string_view text) {
@@ -32,9 +31,9 @@ std::string_view trim(std::string_view text) {
 // The longest name at the front; it begins and ends with a letter or digit.
 std::string_view name_at_front(std::string_view text) {
   size_t end = 0;
-  while (end < text.size() && (is_letter_or_digit(text[end]) || is_separator(text[end]))) ++end;
+  while (end < text.size() && (is_alphanumeric(text[end]) || is_separator(text[end]))) ++end;
   while (end > 0 && is_separator(text[end - 1])) --end;
-  return end > 0 && is_letter_or_digit(text[0]) ? text.substr(0, end) : std::string_view();
+  return end > 0 && is_alphanumeric(text[0]) ? text.substr(0, end) : std::string_view();
 }
 
 Result<VersionClause> parse_clause(std::string_view text) {
@@ -189,7 +188,7 @@ class MarkerGrammar {
   }
 
   bool word(std::string_view text) {
-    const auto in_word = [](char c) { return is_letter_or_digit(c) || c == '_'; };
+    const auto in_word = [](char c) { return is_alphanumeric(c) || c == '_'; };
     if (rest_.size() > text.size() && in_word(rest_[text.size()])) return false;
     return symbol(text);
   }
@@ -237,7 +236,7 @@ std::string normalized_package_name(std::string_view name) {
     if (is_separator(c)) {
       if (!normalized.ends_with('-')) normalized += '-';
     } else {
-      normalized += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      normalized += lower(c);
     }
   }
   return normalized;

@@ -6,14 +6,14 @@
 #include <string>
 #include <utility>
 
+#include "base/ascii.h"
+
 namespace bcai::packaging {
 namespace {
 
 constexpr size_t kDigitsMax = 15;  // dates as versions have 14
 constexpr size_t kPartsMax = 16;
 constexpr size_t kVersionBytesMax = 128;
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Takes words and numbers off the front of a version in lower case.
 class Reader {
@@ -130,11 +130,8 @@ Result<Version> Version::parse(std::string_view text) {
     return error(ErrorCode::kInvalidArgument, "'{}' is not a version", text.substr(0, 64));
   };
   if (text.empty() || text.size() > kVersionBytesMax) return wrong();
-  std::string lower(text.substr(0, text.find('+')));
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  Reader in(lower);
+  const std::string lowered = lower(text.substr(0, text.find('+')));
+  Reader in(lowered);
   in.take("v");
   Version version;
   if (!read_release(in, version) || !read_suffixes(in, version) || !in.done()) return wrong();

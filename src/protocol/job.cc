@@ -5,6 +5,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/clip.h"
 #include "packaging/requirement.h"
 #include "protocol/network.h"
@@ -33,12 +34,9 @@ bool is_relative_path(std::string_view path) {
 }
 
 bool is_environment_name(std::string_view name) {
-  const auto word = [](char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
-  };
-  return !name.empty() && word(name[0]) && std::all_of(name.begin(), name.end(), [&](char c) {
-    return word(c) || (c >= '0' && c <= '9');
-  });
+  const auto word = [](char c) { return is_letter(c) || c == '_'; };
+  return !name.empty() && word(name[0]) &&
+         std::all_of(name.begin(), name.end(), [&](char c) { return word(c) || is_digit(c); });
 }
 
 void read_hardware(Decoder& in, Hardware& hardware) {
@@ -140,8 +138,7 @@ bool is_python_version(std::string_view text) {
   const auto dots = std::count(text.begin(), text.end(), '.');
   return text.starts_with("3.") && (dots == 1 || dots == 2) && text.back() != '.' &&
          text.find("..") == std::string_view::npos &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return c == '.' || (c >= '0' && c <= '9'); });
+         std::all_of(text.begin(), text.end(), [](char c) { return c == '.' || is_digit(c); });
 }
 
 void read_build_from_source(Decoder& in, JobSpec& spec) {

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace bcai {
 namespace {
 
@@ -23,7 +25,7 @@ std::string_view host_in(std::string_view text) {
 
 bool is_name(std::string_view host) {
   const auto in_name = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    return is_lower(c) || is_digit(c) || c == '-' || c == '.' || c == '_';
   };
   return !host.empty() && host.size() <= 253 && !host.starts_with('.') && !host.ends_with('.') &&
          host.find("..") == std::string_view::npos &&
@@ -33,7 +35,7 @@ bool is_name(std::string_view host) {
 bool is_bracketed_address(std::string_view host) {
   return host.size() > 3 && host.starts_with('[') && host.ends_with(']') &&
          std::all_of(host.begin() + 1, host.end() - 1, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == ':' || c == '.';
+           return is_digit(c) || (c >= 'a' && c <= 'f') || c == ':' || c == '.';
          });
 }
 

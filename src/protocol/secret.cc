@@ -3,16 +3,17 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/clip.h"
 #include "base/seal.h"
 
 namespace bcai {
 
 Result<void> check_secret_name(std::string_view name) {
-  const auto letter = [](char c) { return (c >= 'A' && c <= 'Z') || c == '_'; };
-  const bool good = !name.empty() && name.size() <= 64 && letter(name[0]) &&
-                    std::all_of(name.begin(), name.end(),
-                                [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+  const auto letter = [](char c) { return is_upper(c) || c == '_'; };
+  const bool good =
+      !name.empty() && name.size() <= 64 && letter(name[0]) &&
+      std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || is_digit(c); });
   if (good) return {};
   return error(ErrorCode::kInvalidArgument,
                "a secret's name is 1 to 64 of A-Z 0-9 _ and begins with no digit, found '{}'",

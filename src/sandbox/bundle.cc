@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <span>
 
+#include "base/ascii.h"
 #include "sandbox/proc_paths.h"
 #include "sandbox/root.h"
 
@@ -256,9 +257,7 @@ std::vector<ResourceLimit> resource_limits(const Limits& limits, const CgroupLay
 }
 
 Result<void> validate(const Task& task) {
-  const auto in_id = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
-  };
+  const auto in_id = [](char c) { return is_lower(c) || is_digit(c) || c == '_'; };
   if (task.id.empty() || task.id.size() > 64 ||
       !std::all_of(task.id.begin(), task.id.end(), in_id)) {
     return error(ErrorCode::kInvalidArgument, "task id is '{}', expected 1 to 64 of a-z 0-9 _",

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
+
 namespace bcai::coordinator {
 namespace {
 
@@ -20,13 +22,7 @@ std::string random_hex(Random& random) {
 
 bool is_hex(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
-                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
-
-bool is_bearer(std::string_view scheme) {
-  constexpr std::string_view kBearer = "bearer";
-  return std::equal(scheme.begin(), scheme.end(), kBearer.begin(), kBearer.end(),
-                    [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+                     [](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); });
 }
 
 }  // namespace
@@ -36,7 +32,7 @@ Result<Credential> parse_authorization(std::string_view header) {
     return error(ErrorCode::kUnauthenticated, "no API key: send 'Authorization: Bearer bcai_…'");
   }
   const size_t space = header.find(' ');
-  if (space == std::string_view::npos || !is_bearer(header.substr(0, space))) {
+  if (space == std::string_view::npos || !equal_without_case(header.substr(0, space), "bearer")) {
     return error(ErrorCode::kUnauthenticated, "Authorization: expected 'Bearer bcai_…'");
   }
   std::string_view text = header.substr(space + 1);

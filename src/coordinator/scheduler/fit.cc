@@ -5,19 +5,12 @@
 #include <array>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/units.h"
 #include "protocol/network.h"
 
 namespace bcai::coordinator {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
 
 bool is_model(const Gpu& gpu, const Hardware& needs) {
   return needs.gpu_model.empty() ||

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/file.h"
 #include "vm/onnx/model.h"
 
@@ -48,7 +49,7 @@ Message tensor(std::string_view name, int64_t type, const std::vector<int64_t>& 
 Message value_info(std::string_view name, const std::vector<std::string>& dims) {
   Message shape;
   for (const std::string& dim : dims) {
-    const bool is_number = !dim.empty() && dim[0] >= '0' && dim[0] <= '9';
+    const bool is_number = !dim.empty() && is_digit(dim[0]);
     shape.message(1, is_number ? Message().number(1, std::stoull(dim)) : Message().text(2, dim));
   }
   const Message type = Message().number(1, 1).message(2, shape);

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 
+#include "base/ascii.h"
+
 namespace bcai::vm {
 namespace {
 
@@ -29,10 +31,9 @@ void drop_defaults(Opcode opcode, Attributes& attributes) {
 std::string identifier(std::string_view name) {
   std::string text;
   for (const char c : name) {
-    const bool fits = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    text += fits ? c : '_';
+    text += is_alphanumeric(c) ? c : '_';
   }
-  if (text.empty() || (text[0] >= '0' && text[0] <= '9')) text.insert(0, "_");
+  if (text.empty() || is_digit(text[0])) text.insert(0, "_");
   return text.substr(0, kNameBytesMax);
 }
 

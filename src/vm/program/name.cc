@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/ascii.h"
 #include "vm/program/program.h"
 
 namespace bcai::vm {
@@ -26,7 +27,7 @@ size_t character_bytes(std::string_view text) {
   return outside ? 0 : size;
 }
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_first(char c) { return is_letter(c) || c == '_'; }
 
 }  // namespace
 
@@ -41,8 +42,8 @@ bool is_name(std::string_view text) {
 }
 
 bool is_identifier(std::string_view text) {
-  return is_name(text) && is_letter(text[0]) && std::all_of(text.begin(), text.end(), [](char c) {
-           return is_letter(c) || (c >= '0' && c <= '9') || c == '.';
+  return is_name(text) && is_first(text[0]) && std::all_of(text.begin(), text.end(), [](char c) {
+           return is_first(c) || is_digit(c) || c == '.';
          });
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The header is a Python dictionary literal: {'descr': '<f4', 'fortran_order': False, 'shape': (2,
 // 3), }
-#include <cctype>
 #include <charconv>
 #include <cstring>
 #include <optional>

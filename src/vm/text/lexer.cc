@@ -3,11 +3,12 @@
 
 #include <fmt/format.h>
 
+#include "base/ascii.h"
+
 namespace bcai::vm {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool is_word_start(char c) { return is_letter(c) || c == '_'; }
 bool is_word(char c) { return is_word_start(c) || is_digit(c) || c == '.'; }
 
 size_t word_bytes(std::string_view text) {
