@@ -64,9 +64,7 @@ MatMulArgs convolution_matmul(const ConvolutionArgs& args, int64_t group) {
       .a_layout = reads_in_place(args) ? MatrixLayout::kRows : MatrixLayout::kGathered,
       .b = args.weights + group * convolution_group_floats(args),
       .b_layout = MatrixLayout::kPacked,
-      .next_weights = group + 1 < args.groups
-                          ? args.weights + (group + 1) * convolution_group_floats(args)
-                          : args.next_weights,
+      .next_weights = args.next_weights,
       .c = args.output + group * columns,
       .c_stride = args.output_channels,
       .epilogue = args.epilogue};

@@ -13,7 +13,7 @@ constexpr BCAI_INLINE bool convolution_is_depthwise(const ConvolutionArgs& args)
 }
 
 // The matmul of one group. Where a pixel is a row of the input as it lies, A is the input; else its
-// rows are to be gathered.
+// rows are to be gathered. Before the arguments have addresses: that of group 0, for its sizes.
 MatMulArgs convolution_matmul(const ConvolutionArgs& args, int64_t group);
 
 // Whether windows are read where they lie in a copy of a few lines of the input with its padding,

@@ -105,7 +105,8 @@ void gather_rows(const ConvolutionArgs& args, const Runs& runs, const float* inp
 
 void run_group(const ConvolutionArgs& args, int64_t group, int64_t begin, int64_t end,
                float* scratch) {
-  const MatMulArgs product = convolution_matmul(args, group);
+  MatMulArgs product = convolution_matmul(args, group);
+  if (group + 1 < args.groups) product.next_weights = product.b + convolution_group_floats(args);
   const Runs runs(args);
   const auto gather = [&](const Block& block, float* to) {
     gather_rows(args, runs, product.a, block, to);
