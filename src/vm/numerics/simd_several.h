@@ -43,6 +43,7 @@ struct Several {
   static BCAI_INLINE I32 load(const int32_t* p) { BCAI_EACH(I32, S::load(p + i * S::kLanes)); }
   template <class T, class V>
   static BCAI_INLINE void store(T* p, V v) {
+#pragma GCC unroll 8
     for (int i = 0; i < n; ++i) S::store(p + i * S::kLanes, v.v[i]);
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The elementwise interpreter: a short program over tiles of 1024 elements that stay in the first
-// cache, one vector loop per operation and tile. Every operation rounds as it would alone, so a
-// fused program has the bits of its operations one by one.
+// The elementwise interpreter: a short program over tiles of 1024 elements, which hands values on
+// in registers where there are enough, else in tiles that stay in the first cache. Every operation
+// rounds as it would alone, so a fused program has the bits of its operations one by one.
 //
 // As all kernels: no allocation, no thread, no exception. Any thread may run any range of units;
 // two calls at once need two scratch areas.

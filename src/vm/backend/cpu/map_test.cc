@@ -158,6 +158,119 @@ TEST(Map, broadcasts_scalars_rows_and_columns_in_any_split_of_units) {
   }
 }
 
+// A program of random operations on random slots, some written again, and what each of its
+// operations gives when it runs alone on whole arrays.
+struct RandomProgram {
+  explicit RandomProgram(uint32_t seed) : random(seed), n(random() % 2500) {
+    const size_t count = random() % 12;
+    while (ops.size() < count) add_op(static_cast<uint8_t>(8 + random() % 12));
+    add_op(20);
+    const size_t wanted = 1 + random() % 3;
+    for (size_t k = ops.size(); k-- > 0 && outputs.size() < wanted;) {
+      if (writes[ops[k].result] == 1) outputs.push_back(ops[k].result);
+    }
+  }
+
+  void add_op(uint8_t result) {
+    const Named& named = kOps[random() % std::size(kOps)];
+    uint8_t operands[3] = {};
+    for (size_t k = 1; k < named.types.size(); ++k) {
+      do {
+        const bool last = !ops.empty() && random() % 2 == 0;  // chains are what is handed on
+        operands[k - 1] = last ? ops.back().result : static_cast<uint8_t>(random() % 20);
+      } while (types[operands[k - 1]] != named.types[k]);
+    }
+    ops.push_back({named.code, result, operands[0], operands[1], operands[2], 0.25f, 0.5f});
+    types[result] = named.types[0];
+    ++writes[result];
+  }
+
+  std::mt19937 random;
+  size_t n;
+  std::vector<MapOp> ops;
+  std::vector<uint8_t> outputs;
+  // Of the slots: the inputs are two of f32, one of i32 and a scalar.
+  std::string types = std::string("FFIF").append(kMapSlotsMax - 4, ' ');
+  int writes[kMapSlotsMax] = {};
+};
+
+using Slots = std::vector<std::vector<int32_t>>;
+
+MapType type_of(char letter) { return letter == 'F' ? MapType::kF32 : MapType::kI32; }
+
+Slots random_inputs(const RandomProgram& program, uint32_t seed) {
+  Slots slots(kMapSlotsMax);
+  for (uint32_t k = 0; k < 2; ++k) {
+    for (const float v : test_floats(program.n, true, seed + k)) {
+      slots[k].push_back(std::bit_cast<int32_t>(v));
+    }
+  }
+  for (size_t i = 0; i < program.n; ++i) slots[2].push_back(static_cast<int32_t>(i % 7) - 3);
+  slots[3].assign(program.n, std::bit_cast<int32_t>(0.75f));
+  return slots;
+}
+
+void run_one_by_one(const RandomProgram& program, Slots& slots) {
+  for (const MapOp& op : program.ops) {
+    const std::string& types = kOps[static_cast<size_t>(op.code)].types;
+    const uint8_t from[] = {op.a, op.b, op.c};
+    std::vector<MapInput> inputs;
+    for (size_t k = 1; k < types.size(); ++k) {
+      inputs.push_back({.data = slots[from[k - 1]].data(), .type = type_of(types[k])});
+    }
+    std::vector<int32_t> result(program.n);
+    const MapOutput outputs[] = {{result.data(), 8, type_of(types[0])}};
+    const MapOp alone[] = {{op.code, 8, 0, 1, 2, op.p, op.q}};
+    run({inputs, outputs, alone, static_cast<int64_t>(program.n)}, SimdLevel::kPortable);
+    slots[op.result] = result;
+  }
+}
+
+// Of the outputs. The first replaces input 0 where that is allowed.
+Slots run_whole(const RandomProgram& program, Slots slots, SimdLevel level, int* replaced) {
+  const MapInput inputs[] = {{.data = slots[0].data()},
+                             {.data = slots[1].data()},
+                             {.data = slots[2].data(), .type = MapType::kI32},
+                             {.data = slots[3].data(), .extent = MapExtent::kScalar}};
+  Slots results(program.outputs.size(), std::vector<int32_t>(program.n + 1, 77));
+  std::vector<MapOutput> outputs;
+  for (size_t k = 0; k < results.size(); ++k) {
+    const uint8_t slot = program.outputs[k];
+    outputs.push_back({results[k].data(), slot, type_of(program.types[slot])});
+  }
+  const MapArgs args{inputs, outputs, program.ops, static_cast<int64_t>(program.n)};
+  outputs[0].data = slots[0].data();
+  const bool in_place = map_check(args).has_value();
+  if (!in_place) outputs[0].data = results[0].data();
+  run(args, level);
+  if (in_place) std::copy(slots[0].begin(), slots[0].end(), results[0].begin());
+  *replaced += in_place;
+  for (auto& result : results) {
+    EXPECT_EQ(result.back(), 77) << "wrote past the end";
+    result.pop_back();
+  }
+  return results;
+}
+
+TEST(Map, a_program_has_the_bits_of_its_operations_one_by_one) {
+  int replaced = 0;
+  for (uint32_t seed = 0; seed < 400; ++seed) {
+    const RandomProgram program(seed);
+    Slots slots = random_inputs(program, seed);
+    Slots expected = slots;
+    run_one_by_one(program, expected);
+    for (const SimdLevel level : levels_here()) {
+      const Slots results = run_whole(program, slots, level, &replaced);
+      for (size_t k = 0; k < results.size(); ++k) {
+        EXPECT_TRUE(same_bytes(results[k], expected[program.outputs[k]]))
+            << "program " << seed << " of " << program.ops.size() << " operations on " << program.n
+            << " at " << simd_level_name(level);
+      }
+    }
+  }
+  EXPECT_GT(replaced, 100);
+}
+
 TEST(Map, refuses_what_it_could_not_run) {
   float x[4] = {}, y[4];
   const MapInput inputs[] = {{.data = x}};
