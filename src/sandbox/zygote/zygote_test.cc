@@ -244,7 +244,9 @@ TEST_F(ZygoteTest, ZygotesAreReplacedAfterTheirNumber) {
   ASSERT_TRUE(engine_->await_warm(asked));
   for (uint32_t i = 0; i < Zygote::kChildrenMax + 20; i++) {
     // However slow the machine: its successor is loaded before it is spent.
-    if (i == Zygote::kChildrenMax * 3 / 4) ASSERT_TRUE(engine_->await_warm(asked));
+    if (i == Zygote::kChildrenMax * 3 / 4) {
+      ASSERT_TRUE(engine_->await_warm(asked));
+    }
     const Ran ran = run(asked);
     EXPECT_EQ(ran.report.outcome, Outcome::kFinished) << ran.report.detail;
     EXPECT_NE(ran.report.start, Start::kCold) << "job " << i;  // its successor is there
