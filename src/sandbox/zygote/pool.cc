@@ -145,14 +145,19 @@ Result<void> ZygotePool::await(const ZygoteKey& key) {
   Entries::iterator entry;
   changed_.wait(lock, [&] {
     entry = entries_.find(key);
-    if (stopping_ || entry == entries_.end() || !entry->second.failure.empty()) return true;
+    if (stopping_ || short_of_memory_) return true;
+    if (entry == entries_.end() || !entry->second.failure.empty()) return true;
     const Instant now = clock_.now();
     return entry->second.zygote && entry->second.waiting.size() >= wanted(entry->second, now) &&
            !shall_load_successor(entry->second, now);
   });
-  if (!stopping_ && entry != entries_.end() && entry->second.failure.empty()) return {};
-  return error(ErrorCode::kUnavailable, "no zygote can be had: {}",
-               entry == entries_.end() ? "it was given up" : entry->second.failure);
+  const auto unavailable = [](std::string_view why) {
+    return error(ErrorCode::kUnavailable, "no zygote can be had: {}", why);
+  };
+  if (stopping_ || entry == entries_.end()) return unavailable("it was given up");
+  if (!entry->second.failure.empty()) return unavailable(entry->second.failure);
+  if (short_of_memory_) return unavailable("the machine is short of memory");
+  return {};
 }
 
 size_t ZygotePool::keys() const {
@@ -190,7 +195,15 @@ bool ZygotePool::spent(const Entry& entry, Instant now) {
 // Read at each decision, not kept: it is rare, and the pressure of before is not that of now.
 bool ZygotePool::shall_load(const Entry& entry, Instant now) const {
   if (entry.zygote || short_of_memory_ || now < entry.retry_at) return false;
-  return entry.awaited || entry.arrivals.count(now) > 1 ||
+  if (entry.awaited) return true;
+  // Else what made room for another key would take it back at once.
+  const auto asked_later = [&](const auto& other) {
+    return !other.second.zygote || other.second.arrivals.last() >= entry.arrivals.last();
+  };
+  if (loaded() >= kZygotesMax && std::all_of(entries_.begin(), entries_.end(), asked_later)) {
+    return false;
+  }
+  return entry.arrivals.count(now) > 1 ||
          !is_short_of_cpu(text_of("/proc/pressure/cpu"), text_of("/proc/loadavg"),
                           std::thread::hardware_concurrency());
 }
@@ -221,6 +234,7 @@ bool ZygotePool::tend(std::unique_lock<std::mutex>& lock) {
     look_at_memory_ = now + kMemoryLookPause;
     short_of_memory_ =
         is_short_of_memory(text_of("/proc/pressure/memory"), text_of("/proc/meminfo"));
+    changed_.notify_all();
     if (short_of_memory_) make_room(lock);
   }
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {

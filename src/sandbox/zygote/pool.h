@@ -54,12 +54,14 @@ class ZygotePool {
     ZygoteChild child;
     Start start = Start::kWarm;
   };
-  // A child for a task that came now; nothing when there is no zygote yet, or it cannot fork. Any
-  // thread. A zygote is loaded beside the first task of a key, or, when the machine has no core to
-  // spare, beside the second: it costs a second of CPU time, for nothing when its user came once.
+  // A child for a task that came now; nothing when there is no zygote yet, or neither it nor its
+  // successor can fork. Any thread. A zygote is loaded beside the first task of a key, or, when the
+  // machine has no core to spare, beside the second: it costs a second of CPU time, for nothing
+  // when its user came once.
   std::optional<Taken> take(const ZygoteKey& key);
 
   // Blocks until as many children of this key wait as shall, and a successor that is due is loaded.
+  // kUnavailable where the machine is short of memory, or no zygote starts.
   Result<void> await(const ZygoteKey& key);
 
   size_t keys() const;  // that it remembers

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <set>
 #include <thread>
 
@@ -97,6 +98,7 @@ class ZygoteTest : public ::testing::Test {
         found.push_back(static_cast<pid_t>(*pid));
       }
     }
+    std::sort(found.begin(), found.end());
     return found;
   }
 
@@ -254,6 +256,23 @@ TEST_F(ZygoteTest, ZygotesAreReplacedAfterTheirNumber) {
   }
   EXPECT_GE(seen.size(), 2u);
   EXPECT_LE(seen.size(), 3u);
+}
+
+TEST_F(ZygoteTest, OneKeyMoreThanThereIsRoomForTakesThePlaceOfTheOldest) {
+  std::set<std::string> seen;
+  for (int tenant = 0; tenant < 9; tenant++) {
+    Task asked = task("print(hash('x'))");
+    asked.tenant = fmt::format("nine_{}", tenant);
+    seen.insert(run_warm(asked).out);
+  }
+  EXPECT_EQ(seen.size(), 9u);
+  for (int tries = 0; tries < 100 && zygotes().size() > 8; tries++) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  const std::vector<pid_t> loaded = zygotes();
+  EXPECT_EQ(loaded.size(), 8u);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  EXPECT_EQ(zygotes(), loaded) << "the oldest was loaded again, and took a place in its turn";
 }
 
 }  // namespace
