@@ -37,8 +37,12 @@ char slot_type(MapType type) { return type == MapType::kF32 ? 'F' : 'I'; }
 Result<void> check_op(const MapOp& op, SlotTypes& slots) {
   const auto& [name, types] = kSignatures[static_cast<size_t>(op.code)];
   const uint8_t operands[] = {op.a, op.b, op.c};
-  for (size_t k = 0; k + 1 < types.size(); ++k) {
-    if (operands[k] >= kMapSlotsMax || slots[operands[k]] != types[k + 1]) {
+  for (size_t k = 0; k < std::size(operands); ++k) {
+    if (operands[k] >= kMapSlotsMax) {
+      return error(ErrorCode::kInvalidArgument, "map: {}: operand {}, slot {}, expected at most {}",
+                   name, k, operands[k], kMapSlotsMax - 1);
+    }
+    if (k + 1 < types.size() && slots[operands[k]] != types[k + 1]) {
       return error(ErrorCode::kInvalidArgument, "map: {}: operand {}, slot {}, holds no {}", name,
                    k, operands[k], types[k + 1] == 'F' ? "f32" : "i32");
     }

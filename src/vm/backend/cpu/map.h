@@ -21,7 +21,8 @@ inline constexpr int64_t kMapTile = 1024;
 inline constexpr int kMapInputsMax = 8;
 inline constexpr int kMapOutputsMax = 4;
 inline constexpr int kMapOpsMax = 64;
-// Slots hold a tile each. The first eight are the inputs', the others are written by operations.
+// Slots hold a value for each element of a tile. The first eight are the inputs', the others are
+// written by operations.
 inline constexpr int kMapSlotsMax = 40;
 
 enum class MapCode : uint8_t {

@@ -126,8 +126,8 @@ TEST(Map, casts_saturate_and_small_types_widen) {
   }
 }
 
-TEST(Map, broadcasts_scalars_rows_and_columns_in_any_split_of_units) {
-  const int64_t rows = 70, columns = 53, n = rows * columns;
+void expect_broadcasts(int64_t rows, int64_t columns) {
+  const int64_t n = rows * columns;
   const auto x = test_floats(static_cast<size_t>(n), false, 1);
   const auto row = test_floats(static_cast<size_t>(columns), false, 2);
   const auto column = test_floats(static_cast<size_t>(rows), false, 3);
@@ -155,6 +155,34 @@ TEST(Map, broadcasts_scalars_rows_and_columns_in_any_split_of_units) {
       map_kernels(level).run(args, 0, cut, scratch.data());
       ASSERT_TRUE(same_bytes(y, want)) << simd_level_name(level) << " cut at " << cut;
     }
+  }
+}
+
+TEST(Map, broadcasts_scalars_rows_and_columns_in_any_split_of_units) {
+  expect_broadcasts(70, 53);
+  expect_broadcasts(3, 2100);  // of some tiles the row is read where it lies
+}
+
+TEST(Map, small_types_are_stored_in_tiles_of_any_length) {
+  const size_t n = 3000;
+  std::vector<int8_t> x(n), sums(n + 1, 77);
+  std::vector<uint8_t> y(n), truths(n + 1, 77);
+  for (size_t i = 0; i < n; ++i) {
+    x[i] = static_cast<int8_t>(i % 251);
+    y[i] = static_cast<uint8_t>(i % 3);
+  }
+  const MapInput inputs[] = {{.data = x.data(), .type = MapType::kI8},
+                             {.data = y.data(), .type = MapType::kU8}};
+  const MapOp ops[] = {{MapCode::kAddInt, 8, 0, 1}, {MapCode::kMulInt, 9, 8, 1}};
+  const MapOutput outputs[] = {{sums.data(), 8, MapType::kI8}, {truths.data(), 9, MapType::kBool}};
+  for (auto level : levels_here()) {
+    run({inputs, outputs, ops, static_cast<int64_t>(n)}, level);
+    for (size_t i = 0; i < n; ++i) {
+      ASSERT_EQ(sums[i], static_cast<int8_t>(x[i] + y[i])) << i;
+      ASSERT_EQ(truths[i], (x[i] + y[i]) * y[i] != 0) << i;
+    }
+    EXPECT_EQ(sums[n], 77);
+    EXPECT_EQ(truths[n], 77);
   }
 }
 
@@ -283,6 +311,7 @@ TEST(Map, refuses_what_it_could_not_run) {
   EXPECT_TRUE(refused({{MapCode::kNeg, 8, 1}}, {y, 8})) << "unwritten slot";
   EXPECT_TRUE(refused({{MapCode::kNot, 8, 0}}, {y, 8})) << "wrong operand type";
   EXPECT_TRUE(refused({neg}, {y, 8, MapType::kI32})) << "wrong output type";
+  EXPECT_TRUE(refused({{MapCode::kNeg, 8, 0, 0, 200}}, {y, 8})) << "no slot, if unread";
   EXPECT_TRUE(refused({{MapCode::kNeg, 7, 0}}, {y, 7})) << "result over an input's slot";
   EXPECT_TRUE(refused({neg, {MapCode::kNeg, 8, 8}}, {y, 8})) << "output written twice";
   EXPECT_TRUE(refused({neg, {MapCode::kAdd, 9, 8, 0}}, {x, 8})) << "input overwritten too early";
