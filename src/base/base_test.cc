@@ -40,6 +40,8 @@ TEST(Ascii, ClassesAndCasesAreThoseOfTheCLocale) {
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
     EXPECT_EQ(is_digit(c), std::isdigit(byte) != 0) << byte;
+    EXPECT_EQ(is_lower(c), std::islower(byte) != 0) << byte;
+    EXPECT_EQ(is_upper(c), std::isupper(byte) != 0) << byte;
     EXPECT_EQ(is_letter(c), std::isalpha(byte) != 0) << byte;
     EXPECT_EQ(is_alphanumeric(c), std::isalnum(byte) != 0) << byte;
     EXPECT_EQ(lower(c), static_cast<char>(std::tolower(byte))) << byte;

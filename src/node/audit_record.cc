@@ -67,7 +67,9 @@ json::object code_of(const JobSpec& spec) {
 struct WithLowerCase {
   Secrets values;
 
-  explicit WithLowerCase(const Secrets& secrets) : values(secrets) {
+  explicit WithLowerCase(const Secrets& secrets) {
+    values.reserve(2 * secrets.size());  // what grows leaves copies behind
+    values.insert(values.end(), secrets.begin(), secrets.end());
     for (const auto& [name, value] : secrets) {
       for (char& c : values.emplace_back(name, value).second) c = lower(c);
     }

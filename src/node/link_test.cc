@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "node/link.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <array>
+#include <functional>
+#include <utility>
 
 #include "base/json.h"
 

@@ -73,14 +73,14 @@ BCAI_INLINE typename S::F32 log(typename S::F32 x) {
 
 // e^-|x|, which cannot overflow.
 template <typename S>
-BCAI_INLINE typename S::F32 exp_of_negative(typename S::F32 x) {
+BCAI_INLINE typename S::F32 exp_minus_abs(typename S::F32 x) {
   return exp_to_89<S>(S::of_bits(S::bor(S::bits(x), S::set(INT32_MIN))));
 }
 
 // 1 / (1 + e^-x).
 template <typename S>
 BCAI_INLINE typename S::F32 sigmoid(typename S::F32 x) {
-  const auto e = exp_of_negative<S>(x);
+  const auto e = exp_minus_abs<S>(x);
   const auto numerator = S::select(S::lt(x, S::set(0.0f)), e, S::set(1.0f));
   return S::div(numerator, S::add(e, S::set(1.0f)));
 }
@@ -90,7 +90,7 @@ BCAI_INLINE typename S::F32 sigmoid(typename S::F32 x) {
 template <typename S>
 BCAI_INLINE typename S::F32 silu(typename S::F32 x) {
   x = S::larger(S::set(-104.0f), x);
-  const auto e = exp_of_negative<S>(x);
+  const auto e = exp_minus_abs<S>(x);
   const auto numerator = S::select(S::lt(x, S::set(0.0f)), e, S::set(1.0f));
   return S::div(S::mul(x, numerator), S::add(e, S::set(1.0f)));
 }
@@ -98,7 +98,7 @@ BCAI_INLINE typename S::F32 silu(typename S::F32 x) {
 // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|).
 template <typename S>
 BCAI_INLINE typename S::F32 softplus(typename S::F32 x) {
-  const auto e = exp_of_negative<S>(x);
+  const auto e = exp_minus_abs<S>(x);
   // Above sqrt(2) - 1 the sum is halved, and its half is 1 + (e - 1) / 2.
   const auto high = S::lt(S::set(0x1.a8279ap-2f), e);
   const auto half = S::mul(S::sub(e, S::set(1.0f)), S::set(0.5f));

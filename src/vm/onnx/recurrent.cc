@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "vm/onnx/families.h"
 
 namespace bcai::vm::onnx {
@@ -17,10 +18,7 @@ bool default_activations(Site& site, const std::vector<std::string>& one_directi
   const Attribute* given = site.attribute("activations");
   if (given == nullptr) return true;
   for (size_t i = 0; i < given->texts.size(); ++i) {
-    std::string lower = given->texts[i];
-    std::transform(lower.begin(), lower.end(), lower.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (lower == one_direction[i % one_direction.size()]) continue;
+    if (equal_without_case(given->texts[i], one_direction[i % one_direction.size()])) continue;
     site.refuse("the activation {} is not supported", given->texts[i]);
     return false;
   }

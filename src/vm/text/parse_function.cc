@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "vm/program/name.h"
 #include "vm/text/parser.h"
 
@@ -179,8 +180,8 @@ bool TextParser::opcode(Statement* statement) {
   if (!head(statement) || !operands(statement)) return false;
   const bool has_regions = region_count(info->opcode) > 0;
   // A region begins with a value, with return, or with an instruction, which has a capital.
-  const bool region_begins = ahead_.kind != Kind::kWord || ahead_.text == "return" ||
-                             (ahead_.text[0] >= 'A' && ahead_.text[0] <= 'Z');
+  const bool region_begins =
+      ahead_.kind != Kind::kWord || ahead_.text == "return" || is_upper(ahead_.text[0]);
   if (at('{') && !(has_regions && region_begins) && !attributes(*info, &instruction.attributes)) {
     return false;
   }
