@@ -41,7 +41,8 @@ def namespaces():
                 continue
             if name.partition(":")[0] in KINDS_OF_NAMESPACES:
                 found[name] = link.parent.parent
-    return {name: command(process) for name, process in found.items() if not has_engine(process)}
+    return {name: command(process) for name, process in found.items()
+            if not has_engine(process) and not is_kernel_thread(process)}
 
 
 def stays(before):
@@ -52,6 +53,15 @@ def stays(before):
                     if name in left and name not in before}) and time.monotonic() < deadline:
         time.sleep(0.5)
     return left
+
+
+def is_kernel_thread(process):
+    """They come and go, and are in the machine's own namespaces, which is no engine's work."""
+    try:
+        flags = (process / "stat").read_text().rpartition(")")[2].split()[6]
+    except OSError:
+        return False
+    return bool(int(flags) & 0x00200000)  # PF_KTHREAD
 
 
 def command(process):
