@@ -178,17 +178,18 @@ Result<void> Coordinator::Impl::start() {
   return {};
 }
 
-// Whoever could ask for more goes before whom it asks. The server object stays until the last,
-// because replies that nobody sent are given back to it.
+// Whoever could ask the database for more stops before it. What it has still queued may ask the
+// referee, the workers, in vain by then, and the checker: those objects stay until it is gone. The
+// server's stays until the last, because replies that nobody sent are given back to it.
 void Coordinator::Impl::stop() {
   if (server) server->stop();
   if (gate) gate->close();
   if (timer) timer->stop();
-  referee.reset();
-  checker.reset();
-  disk.reset();
-  programs.reset();
+  if (referee) referee->stop();
+  if (disk) disk->stop();
+  if (programs) programs->stop();
   database.reset();
+  checker.reset();
 }
 
 Coordinator::Coordinator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -2,6 +2,7 @@
 // One coordinator after another on the same data directory.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 
 #include "coordinator/test_network.h"
@@ -97,6 +98,34 @@ TEST(Restart, TheDataIsItsOwnersAlone) {
   CoordinatorOptions wrong = network.options();
   wrong.data_directory = "/proc/nowhere";
   EXPECT_FALSE(Coordinator::start(wrong));
+}
+
+// Some of what the callers ask is in the database, at a worker or at the checker when it stops.
+TEST(Restart, StopsWhileItIsAskedForAllKindsOfThings) {
+  TestNetwork network;
+  const std::string key = network.member().token();
+  std::atomic<bool> done = false;
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&, i] {
+      Result<net::Client> client = net::Client::make(
+          {.endpoint = "unix:" + (network.directory() / "socket").string(), .bearer_token = key});
+      ASSERT_TRUE(client);
+      for (int n = 0; !done; ++n) {
+        const std::string body = std::to_string(i * 1'000'000 + n);
+        const net::ClientRequest upload{
+            .method = "PUT", .target = "/v1/artifacts/" + Sha256::of(body).text(), .body = body};
+        (void)client->send(n % 2 == 0 ? upload : net::ClientRequest{.target = "/readyz"});
+      }
+    });
+  }
+  for (int i = 0; i < 5; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    network.restart();
+  }
+  done = true;
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_EQ(network.member().get("/readyz").status, 200);
 }
 
 TEST(Service, HealthMetricsAndDescriptionNeedNoKey) {

@@ -39,7 +39,9 @@ Result<std::unique_ptr<Referee>> Referee::start(RefereeOptions options) {
   return referee;
 }
 
-Referee::~Referee() {
+Referee::~Referee() { stop(); }
+
+void Referee::stop() {
   {
     std::lock_guard lock(mutex_);
     stopping_ = true;

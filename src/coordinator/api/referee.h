@@ -18,7 +18,7 @@
 namespace bcai::coordinator {
 
 struct RefereeOptions {
-  store::Database& database;  // outlives the referee
+  store::Database& database;  // until stop()
   JobWatch& watch;
   const ArtifactStore& artifacts;
   const Clock& clock;
@@ -29,12 +29,15 @@ struct RefereeOptions {
 class Referee {
  public:
   static Result<std::unique_ptr<Referee>> start(RefereeOptions options);
-  ~Referee();  // ends a re-run under way; the next start takes it up again
+  ~Referee();  // stops
   Referee(const Referee&) = delete;
   Referee& operator=(const Referee&) = delete;
 
-  // A job may be in dispute now. Any thread.
+  // A job may be in dispute now. Any thread, also after stop().
   void kick();
+
+  // Ends a re-run under way; the next start takes it up again.
+  void stop();
 
  private:
   explicit Referee(RefereeOptions options) : options_(std::move(options)) {}

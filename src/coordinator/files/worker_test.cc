@@ -36,5 +36,17 @@ TEST(WorkerTest, RefusesWhatIsTooMuch) {
   gate.set_value();
 }
 
+TEST(WorkerTest, StopDoesWhatWasTakenAndTakesNoMore) {
+  std::atomic<int> ran = 0;
+  Worker worker(1, 10);
+  for (int i = 0; i < 10; ++i) (void)worker.post([&] { ++ran; });
+  worker.stop();
+  EXPECT_GT(ran, 0);
+  const int before = ran;
+  EXPECT_FALSE(worker.post([&] { ++ran; }));
+  worker.stop();
+  EXPECT_EQ(ran, before);
+}
+
 }  // namespace
 }  // namespace bcai::coordinator
