@@ -51,10 +51,9 @@ Error errno_error(int errno_value, std::string_view what);
 
 [[noreturn]] void assert_failed(const char* expression, const char* file, int line);
 
-#define BCAI_ASSERT(expression)                                                \
-  do {                                                                         \
-    if (!(expression)) ::bcai::assert_failed(#expression, __FILE__, __LINE__); \
-  } while (false)
+// An expression: without optimisation g++ sees only so that BCAI_ASSERT(false) never returns.
+#define BCAI_ASSERT(expression) \
+  ((expression) ? (void)0 : ::bcai::assert_failed(#expression, __FILE__, __LINE__))
 
 template <typename T>
 class [[nodiscard]] Result {

@@ -33,8 +33,7 @@ const Row& row_of(ErrorCode code) {
   for (const Row& row : kTable) {
     if (row.code == code) return row;
   }
-  // Not BCAI_ASSERT(false): without optimisation g++ does not see that it never returns.
-  assert_failed("a row for every code", __FILE__, __LINE__);
+  BCAI_ASSERT(false);
 }
 
 }  // namespace
